@@ -1,0 +1,112 @@
+"""A case: the arguments of a loss, an input and a target, with an id, tags and the clauses it tests.
+
+Runs in a worker: standard library and NumPy only, Python 3.8, NumPy 1.19.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from typing import Dict, Iterable, List, Optional, Tuple
+
+import numpy as np
+
+from xent import dtypes
+from xent.adapters import layout
+from xent.spec import Arguments, arguments_to_dict
+
+_ID = re.compile(r"[a-z0-9][a-z0-9._+/-]*")
+
+
+@dataclass(frozen=True, eq=False)
+class Expected:
+    """A published result, with the precision that it was printed in.
+
+    value, gradient: float64 arrays, or None where the source prints none.
+    raises: the source says that the call is refused; value and gradient are then None.
+    """
+
+    value: Optional[np.ndarray] = None
+    gradient: Optional[np.ndarray] = None
+    atol: float = 0.0
+    rtol: float = 0.0
+    raises: bool = False
+
+    def __post_init__(self) -> None:
+        if self.raises and (self.value is not None or self.gradient is not None):
+            raise ValueError("expected: a case that raises has neither a value nor a gradient")
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One call of a loss. `input` and `target` keep their dtype and the order of their axes in memory.
+
+    id: lower-case letters, digits and `._+/-`, unique within a case set.
+    arguments: as written, not validated, because some cases must be refused.
+    tags: "capability" runs the case even where the adapter's capabilities exclude it; others select and describe.
+    clauses: ids from clauses.json.
+    gradient: whether the gradient of the summed result with respect to the input is asked for.
+    """
+
+    id: str
+    arguments: Arguments
+    input: np.ndarray
+    target: np.ndarray
+    tags: Tuple[str, ...] = ()
+    clauses: Tuple[str, ...] = ()
+    gradient: bool = True
+    expected: Optional[Expected] = None
+    source: str = ""
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.id, str) or not _ID.fullmatch(self.id):
+            raise ValueError(f"case id {self.id!r} must be lower-case letters, digits and ._+/-, with a letter or digit first")
+        for name, array in (("input", self.input), ("target", self.target), ("weight", self.arguments.weight)):
+            if not isinstance(array, np.ndarray) and not (name == "weight" and array is None):
+                raise TypeError(f"case {self.id}: {name} must be a NumPy array, not {type(array).__name__}")
+        for name, words in (("tags", self.tags), ("clauses", self.clauses)):
+            if not isinstance(words, tuple) or not all(isinstance(word, str) for word in words):
+                raise TypeError(f"case {self.id}: {name} must be a tuple of str")
+
+
+def digest(cases: Iterable[Case]) -> str:
+    """SHA-256 (hex) of all that decides what a worker records and a judge finds; the order of the cases is no part of it.
+
+    The same for both forms of bfloat16, for every byte order and for every version of Python and NumPy.
+    """
+    parts: List[Tuple[str, bytes]] = sorted((case.id, _digest_one(case)) for case in cases)
+    return hashlib.sha256(b"".join(part for _, part in parts)).hexdigest()
+
+
+def _digest_one(case: Case) -> bytes:
+    expected = case.expected
+    arrays = [case.input, case.target, case.arguments.weight]
+    words: Dict[str, object] = {
+        "id": case.id,
+        "arguments": arguments_to_dict(case.arguments._replace(weight=None)),
+        "tags": sorted(case.tags),
+        "gradient": case.gradient,
+    }
+    if expected is not None:
+        arrays += [expected.value, expected.gradient]
+        words["expected"] = [float(expected.atol).hex(), float(expected.rtol).hex(), expected.raises]
+    words["arrays"] = [None if array is None else _description(array) for array in arrays]
+    state = hashlib.sha256(json.dumps(words, sort_keys=True).encode())
+    for array in arrays:
+        if array is not None:
+            state.update(_little_endian(array))
+    return state.digest()
+
+
+def _description(array: np.ndarray) -> List[object]:
+    return [dtypes.name(array), list(array.shape), list(layout(array)[1])]
+
+
+def _little_endian(array: np.ndarray) -> bytes:
+    base = layout(array)[0]
+    if dtypes.name(base) == "bfloat16":  # neither of its two forms has a byte order to change
+        return dtypes.bits(base).astype("<u2").tobytes()
+    return base.astype(base.dtype.newbyteorder("<"), copy=False).tobytes()
