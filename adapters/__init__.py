@@ -1,0 +1,225 @@
+"""What every adapter shares: the records it fills in, and the way to find it.
+
+An adapter is a module with the names in `REQUIRED`, found through the entry-point group ``xent.adapters`` or given as a
+module path. Its framework is imported inside the calls that need it, never at import time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import sys
+import time
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, Dict, Iterator, List, Optional, Tuple
+
+import numpy as np
+
+from xent import dtypes
+from xent.errors import Unavailable
+from xent.spec import Arguments, Finding
+
+__all__ = ["Capabilities", "Entry", "Evaluation", "framework_of", "layout", "load", "names", "phase"]
+
+GROUP = "xent.adapters"
+REQUIRED = (
+    "NAME", "FRAMEWORK", "capabilities", "version", "to_native", "from_native", "from_call", "source", "evaluate",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a framework's loss returned for one case.
+
+    Attributes:
+        value: the result as the framework gave it: its dtype and shape, on the host.
+        gradient: of the summed result with respect to input, input's shape; None where it wasn't asked for.
+        casts: every conversion that the framework forced, as text, e.g. ``"weight bfloat16 -> float32"``.
+        kernels: ``"native"``, or ``"stand-in"`` where the adapter substituted kernels that the framework lacks here.
+    """
+
+    value: Any
+    gradient: Any = None
+    casts: Tuple[str, ...] = ()
+    kernels: str = "native"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One narrowing of the specification: the values that remain allowed, and the document clause that says so."""
+
+    allowed: Tuple[Any, ...]
+    clause: str
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """Where a framework's document narrows the specification. None everywhere (the default): all that the spec allows.
+
+    Attributes:
+        input_dtypes, index_dtypes, probability_dtypes, weight_dtypes: names of the allowed dtypes.
+        input_ranks: allowed ranks of input, 1 being unbatched ``(C)``.
+        target_kinds: of ``"indices"`` and ``"probabilities"``.
+        label_smoothing: ``("zero",)`` where there is no label smoothing.
+        probability_ignore_index: ``("negative",)`` where class probabilities demand a negative ignore_index.
+    """
+
+    input_dtypes: Optional[Entry] = None
+    input_ranks: Optional[Entry] = None
+    index_dtypes: Optional[Entry] = None
+    probability_dtypes: Optional[Entry] = None
+    weight_dtypes: Optional[Entry] = None
+    target_kinds: Optional[Entry] = None
+    label_smoothing: Optional[Entry] = None
+    probability_ignore_index: Optional[Entry] = None
+
+    def findings(self, arguments: Any, input: Any, target: Any) -> List[Finding]:
+        """Every entry that excludes these arguments with this input and target, as error findings.
+
+        Args:
+            arguments: a CrossEntropySpec or `Arguments`.
+            input: NumPy array of logits, any shape.
+            target: NumPy array of class indices (integer) or class probabilities (floating).
+        """
+        found = []
+        for field, argument, feature in _features(arguments, np.asanyarray(input), np.asanyarray(target)):
+            entry = getattr(self, field)
+            if entry is not None and feature not in entry.allowed:
+                allowed = ", ".join(str(value) for value in entry.allowed)
+                message = f"{argument} is {feature}, documented are {allowed} ({entry.clause})"
+                found.append(Finding(None, field, argument, str(feature), message, entry.clause, "error"))
+        return found
+
+
+def _features(arguments: Any, input: dtypes.Array, target: dtypes.Array) -> Iterator[Tuple[str, str, Any]]:
+    """What the entries of `Capabilities` speak about: (field, argument, value found)."""
+    probabilities = dtypes.is_float(target)
+    yield "input_dtypes", "input dtype", dtypes.name(input)
+    yield "input_ranks", "input rank", input.ndim
+    yield "target_kinds", "target kind", "probabilities" if probabilities else "indices"
+    yield ("probability_dtypes" if probabilities else "index_dtypes"), "target dtype", dtypes.name(target)
+    if arguments.weight is not None:
+        yield "weight_dtypes", "weight dtype", dtypes.name(np.asanyarray(arguments.weight))
+    yield "label_smoothing", "label_smoothing", "zero" if arguments.label_smoothing == 0 else "nonzero"
+    if probabilities and isinstance(arguments.ignore_index, int):
+        sign = "negative" if arguments.ignore_index < 0 else "non-negative"
+        yield "probability_ignore_index", "ignore_index with class probabilities", sign
+
+
+class _Phases:
+    """Which call into the framework is under way, and the time spent in such calls, for the worker's record."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        self.last = "forward"
+        self.seconds = 0.0
+        self.depth = 0
+
+
+_phases = _Phases()
+
+
+@contextlib.contextmanager
+def phase(name: str) -> Iterator[None]:
+    """Marks a call into the framework: ``"construct"``, ``"forward"`` or ``"backward"``."""
+    _phases.last = name
+    _phases.depth += 1
+    started = time.perf_counter()
+    try:
+        yield
+    finally:
+        _phases.depth -= 1
+        if _phases.depth == 0:
+            _phases.seconds += time.perf_counter() - started
+
+
+def last_phase() -> str:
+    """The phase that was entered last: after an exception, where it came from."""
+    return _phases.last
+
+
+def phase_seconds() -> float:
+    """Seconds spent inside the framework's own calls since `reset_phases`."""
+    return _phases.seconds
+
+
+def reset_phases() -> None:
+    """Before each case."""
+    _phases.reset()
+
+
+def layout(array: dtypes.Array) -> Tuple[dtypes.Array, Tuple[int, ...]]:
+    """A C-contiguous base and the axes with which ``base.transpose(axes)`` equals the array, in its memory order.
+
+    Frameworks that copy a NumPy array make it contiguous; building the tensor from `base` and permuting it inside the
+    framework hands over a tensor that is as non-contiguous as the array.
+    """
+    order = sorted(range(array.ndim), key=lambda axis: (-abs(array.strides[axis]), axis))
+    base = array.transpose(order)
+    base = np.array(base, order="C", copy=True) if not base.flags.c_contiguous else base
+    axes = sorted(range(array.ndim), key=order.__getitem__)
+    return base, tuple(axes)
+
+
+def _entry_points() -> Dict[str, str]:
+    from importlib import metadata  # 3.8 has it; imported here since a worker never needs it
+
+    found: Any = metadata.entry_points()
+    points = found.select(group=GROUP) if hasattr(found, "select") else found.get(GROUP, [])
+    return {point.name: point.value for point in points}
+
+
+def names() -> Tuple[str, ...]:
+    """The ids of all installed adapters, ``numpy`` first, then by name."""
+    return tuple(sorted(_entry_points(), key=lambda name: (name != "numpy", name)))
+
+
+def load(name: str) -> ModuleType:
+    """The adapter of that id (``"mint-jit"``) or module path (``"my.adapter"``).
+
+    Raises:
+        Unavailable: there is no such adapter, it doesn't import, or it lacks one of the names in `REQUIRED`.
+    """
+    known = _entry_points() if "." not in name else {}
+    path = known.get(name, name)
+    try:
+        module = importlib.import_module(path)
+    except Exception as error:  # a plug-in may fail in any way; it must not take the others with it
+        import difflib
+
+        close = difflib.get_close_matches(name, known, n=1)
+        remedy = f"Did you mean {close[0]!r}?" if close else f"Installed adapters: {', '.join(names()) or 'none'}."
+        raise Unavailable(name, f"no adapter imports as {path!r} ({type(error).__name__}: {error})", remedy) from error
+    missing = [required for required in REQUIRED if not hasattr(module, required)]
+    if missing:
+        raise Unavailable(name, f"the module {path!r} lacks {', '.join(missing)}", "See adapters/torch.py for a model.")
+    return module
+
+
+_BASES = {"torch": "Tensor", "oneflow": "Tensor", "mindspore": "Tensor", "numpy": "ndarray"}
+_frameworks: Dict[type, Optional[str]] = {}
+
+
+def framework_of(tensor: Any) -> Optional[str]:
+    """``"torch"``, ``"mindspore"``, ``"oneflow"`` or ``"numpy"`` by the tensor's type; None for any other object.
+
+    Nothing is imported: whoever holds a tensor has imported its framework. A package that stands in for another (oneflow's
+    mock of torch puts itself into ``sys.modules`` as ``torch``) is told by where its tensor class really lives.
+    """
+    cls = type(tensor)
+    if cls not in _frameworks:
+        _frameworks[cls] = _lookup(cls)
+    return _frameworks[cls]
+
+
+def _lookup(cls: type) -> Optional[str]:
+    for name, base in _BASES.items():
+        module = sys.modules.get(name)
+        tensor_class = getattr(module, base, None)
+        if isinstance(tensor_class, type) and issubclass(cls, tensor_class):
+            home = (tensor_class.__module__ or "").split(".")[0]
+            return home if home in _BASES else name
+    return None
