@@ -1,0 +1,73 @@
+"""The frameworks' own interpreters, for tests that need them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+NATIVE = ROOT / "tests" / "adapters" / "native"
+
+
+@pytest.fixture(scope="session")
+def framework_python() -> Callable[[str], str]:
+    """The interpreter that has a framework: XENT_TEST_PYTHON_TORCH and its like, else as `xent run` finds it.
+
+    A framework that can't be installed here skips the test, and pytest's closing lines say which and why.
+    """
+    found: dict[str, str] = {}
+
+    def find(framework: str) -> str:
+        named = os.environ.get(f"XENT_TEST_PYTHON_{framework.upper()}")
+        if named:
+            return named
+        if framework not in found:
+            from xent.conformance import interpreters
+            from xent.errors import Unavailable
+
+            try:
+                found[framework] = str(interpreters.resolve(framework, framework, {}, print).path)
+            except Unavailable as error:
+                pytest.skip(f"NOT RUN, {framework} can't be installed here: {error}")
+        return found[framework]
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def native_checks(framework_python: Callable[[str], str]) -> Callable[[str, str], dict[str, str]]:
+    """Runs tests/adapters/native/SCRIPT in a framework's interpreter: {check: "" or what failed}."""
+
+    def run(framework: str, script: str, timeout: float = 300) -> dict[str, str]:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+        done = subprocess.run(
+            [framework_python(framework), str(NATIVE / script)],
+            capture_output=True, text=True, timeout=timeout, env=environment, check=False,
+        )  # fmt: skip
+        checks = {}
+        for line in done.stdout.splitlines():
+            if line.startswith("ok "):
+                checks[line[3:].strip()] = ""
+            elif line.startswith("FAILED "):
+                name, _, message = line[7:].partition(":")
+                checks[name.strip()] = message.strip() or "failed"
+        if done.returncode != 0:
+            checks[f"{script} ends"] = f"exit code {done.returncode}: {done.stderr[-2000:]}"
+        return checks
+
+    return run
+
+
+@pytest.fixture
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty folder to stand in."""
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+
+
+assert sys.version_info >= (3, 10), "the tests run in the tool's interpreter"
