@@ -1,0 +1,117 @@
+"""Which interpreter runs an implementation: the one named, else the running one, else a managed environment."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Mapping, Sequence
+
+from xent.conformance.interpreters import managed, requirements
+from xent.conformance.interpreters.probe import MINIMUM, NotPython, Probe, locate, probe
+from xent.conformance.interpreters.uv_process import Say
+from xent.errors import Unavailable
+
+__all__ = ["Interpreter", "available", "parse_overrides", "resolve"]
+
+How = Literal["named", "running", "managed"]
+
+
+@dataclass(frozen=True)
+class Interpreter:
+    """Where an implementation runs.
+
+    Attributes:
+        path: the executable.
+        how: ``"named"`` (--python), ``"running"`` (the interpreter of this process) or ``"managed"``.
+        environment: the managed environment's folder; None for the other two.
+    """
+
+    path: Path
+    how: How
+    environment: Path | None = None
+
+
+def parse_overrides(values: Sequence[str], known: Sequence[str]) -> dict[str, str]:
+    """What ``--python NAME=INTERPRETER`` was given, as a mapping.
+
+    Args:
+        values: the option's values.
+        known: names that may stand before ``=``: implementation ids and frameworks.
+
+    Raises:
+        ValueError: a value has another form, an unknown name, or a name comes twice; the message is for the user.
+    """
+    found: dict[str, str] = {}
+    for value in values:
+        name, equals, interpreter = value.partition("=")
+        if not (name and equals and interpreter):
+            raise ValueError(f"--python {value!r}: expected NAME=INTERPRETER, e.g. torch=venv/bin/python")
+        if name not in known:
+            raise ValueError(f"--python {value!r}: no implementation is called {name!r}; there are {', '.join(known)}")
+        if found.setdefault(name, interpreter) != interpreter:
+            raise ValueError(f"--python: {name!r} is given twice, as {found[name]!r} and {interpreter!r}")
+    return found
+
+
+def resolve(implementation_id: str, framework: str, overrides: Mapping[str, str], say: Say) -> Interpreter:
+    """The interpreter for an implementation; makes the managed environment if that is what it takes.
+
+    Args:
+        implementation_id: e.g. ``"mint-jit"``.
+        framework: the import name of what it needs, e.g. ``"mindspore"``.
+        overrides: interpreters by implementation id or by framework (the id wins).
+        say: called with one line for people at each step of something long.
+
+    Raises:
+        Unavailable: names the implementation, the reason and the next step.
+    """
+    found = available(implementation_id, framework, overrides)
+    if found is not None:
+        return found
+    folder = managed.ensure(implementation_id, framework, say)
+    return Interpreter(folder / "bin" / "python", "managed", folder)
+
+
+def available(implementation_id: str, framework: str, overrides: Mapping[str, str]) -> Interpreter | None:
+    """As `resolve`, but makes nothing: None where only a managed environment that isn't made yet would do.
+
+    Raises:
+        Unavailable: the interpreter named for it can't be used.
+    """
+    given = overrides.get(implementation_id, overrides.get(framework))
+    if given is not None:
+        return Interpreter(_named(implementation_id, framework, given), "named")
+    running = Path(sys.executable)
+    try:
+        if not _lacking(probe(running, (framework, "numpy")), framework):
+            return Interpreter(running, "running")
+    except NotPython:  # an embedded interpreter has no executable of its own
+        pass
+    folder = requirements.existing(framework)
+    return Interpreter(folder / "bin" / "python", "managed", folder) if folder else None
+
+
+def _named(implementation: str, framework: str, given: str) -> Path:
+    path = locate(given)
+    option = f"--python {implementation}={given}"
+    if path is None:
+        raise Unavailable(implementation, f"{option}: there is no such interpreter", "Check the path.")
+    try:
+        found = probe(path, (framework, "numpy"))
+    except NotPython as error:
+        raise Unavailable(implementation, f"{option}: it {error}", "Name a Python executable.") from None
+    if found.version[:2] < MINIMUM:
+        needed = ".".join(map(str, MINIMUM))
+        remedy = f"Name one of Python {needed} or newer, or leave the option out."
+        raise Unavailable(implementation, f"{option}: it is Python {found.release}, too old", remedy)
+    if lacking := _lacking(found, framework):
+        names = " and ".join(lacking)
+        remedy = f"Run: {path} -m pip install {' '.join(lacking)}. Or leave the option out."
+        raise Unavailable(implementation, f"{option}: that Python {found.release} lacks {names}", remedy)
+    return path
+
+
+def _lacking(found: Probe, framework: str) -> list[str]:
+    """What a worker needs and this interpreter hasn't."""
+    return [name for name in dict.fromkeys((framework, "numpy")) if name not in found.packages]
