@@ -18,7 +18,7 @@ import numpy as np
 
 from xent import dtypes
 from xent.errors import Unavailable
-from xent.spec import Arguments, Finding
+from xent.spec import Finding
 
 __all__ = ["Capabilities", "Entry", "Evaluation", "framework_of", "layout", "load", "names", "phase"]
 
@@ -125,11 +125,13 @@ _phases = _Phases()
 @contextlib.contextmanager
 def phase(name: str) -> Iterator[None]:
     """Marks a call into the framework: ``"construct"``, ``"forward"`` or ``"backward"``."""
+    outer = _phases.last if _phases.depth else name
     _phases.last = name
     _phases.depth += 1
     started = time.perf_counter()
     try:
         yield
+        _phases.last = outer  # a nested phase that ended well: what comes next belongs to the outer one again
     finally:
         _phases.depth -= 1
         if _phases.depth == 0:
@@ -206,8 +208,8 @@ _frameworks: Dict[type, Optional[str]] = {}
 def framework_of(tensor: Any) -> Optional[str]:
     """``"torch"``, ``"mindspore"``, ``"oneflow"`` or ``"numpy"`` by the tensor's type; None for any other object.
 
-    Nothing is imported: whoever holds a tensor has imported its framework. A package that stands in for another (oneflow's
-    mock of torch puts itself into ``sys.modules`` as ``torch``) is told by where its tensor class really lives.
+    Nothing is imported: whoever holds a tensor has imported its framework. A package that stands in for another
+    (oneflow's mock of torch puts itself into ``sys.modules``) is told by where its tensor class really lives.
     """
     cls = type(tensor)
     if cls not in _frameworks:

@@ -1,0 +1,45 @@
+"""The one way in which an adapter gets hold of its framework: imported when needed, and proven to be the real one.
+
+Packages that let torch code run elsewhere put themselves into ``sys.modules`` as ``torch`` (oneflow.mock_torch does).
+Evidence under torch's name must come from torch, so what counts is where the loss class itself was defined.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from xent.errors import Unavailable
+
+
+def framework(name: str) -> Any:
+    """The module of that framework, e.g. ``framework("torch")``; imports it where nobody has yet.
+
+    Raises:
+        Unavailable: it does not import here, or what imports under that name is another package's stand-in.
+    """
+    try:
+        module = importlib.import_module(name)
+    except (ImportError, OSError) as error:  # OSError: a shared library that the framework needs is missing
+        reason = f"{name} does not import here ({type(error).__name__}: {error})"
+        raise Unavailable(name, reason, f"Use an interpreter that has {name}.") from error
+    loss = getattr(getattr(module, "nn", None), "CrossEntropyLoss", None)
+    if loss is None:
+        where = getattr(module, "__file__", None) or list(getattr(module, "__path__", []))
+        raise Unavailable(name, f"the module {name!r} here ({where}) has no nn.CrossEntropyLoss", "Rename it.")
+    home = loss.__module__.split(".")[0]
+    if home != name:
+        reason = f"the module {name!r} in this process is a stand-in by {home}, not {name} itself"
+        raise Unavailable(name, reason, f"Use a process in which {name} itself is imported.")
+    return module
+
+
+def expect_loss(loss: Any, cls: type, name: str) -> None:
+    """Refuses an object that is not an instance of a framework's loss class.
+
+    Raises:
+        TypeError: names the class expected and the class received.
+    """
+    if not isinstance(loss, cls):
+        received = f"{type(loss).__module__}.{type(loss).__qualname__}"
+        raise TypeError(f"loss must be a {name}, got an instance of {received}")

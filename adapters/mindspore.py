@@ -1,0 +1,127 @@
+"""mindspore.nn.CrossEntropyLoss.
+
+Document: differences (mindspore-nn-differences-with-torch). Peculiarities, each with its source:
+- The document's example makes int32 labels where torch's makes int64 ones (differences/example/mindspore), and the loss
+  refuses any other (measured, 2.10.0): the entry below. Of no other dtype does the document say that it is excluded;
+  that the loss refuses float64 and bfloat16 logits, weights and probabilities (measured) is left to the evidence.
+- The inputs are called logits and labels (differences/input/same) and are to be renamed: they go by position.
+- label_smoothing must be a float and ignore_index an int, 0 and numpy.int64 are refused (measured, 2.10.0).
+- Errors of asynchronous PyNative surface in a LATER call (measured): `prepare` makes it synchronous, once a process.
+- value_and_grad runs the forward pass itself; separate calls would run it twice.
+- NumPy has no bfloat16: float32 holds every bfloat16, and the cast back is exact (measured: every pattern but the nans' payloads).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from xent import dtypes
+from xent.spec import Arguments, CrossEntropySpec
+
+from . import Capabilities, Entry, Evaluation, framework_of, layout, phase
+from .framework import expect_loss, framework
+from .text import call
+
+NAME = "mindspore"
+FRAMEWORK = "mindspore"
+capabilities = Capabilities(index_dtypes=Entry(("int32",), "differences/example/mindspore"))
+
+
+def version() -> str:
+    """MindSpore's version, e.g. ``"2.10.0"``."""
+    return str(framework("mindspore").__version__)
+
+
+def device() -> str:
+    """Where MindSpore runs: ``"cpu"``, ``"ascend"`` or ``"gpu"``."""
+    return str(framework("mindspore").get_context("device_target")).lower()
+
+
+def prepare() -> None:
+    """Synchronous PyNative, so that an error belongs to the call that made it."""
+    mindspore = framework("mindspore")
+    mindspore.set_context(mode=mindspore.PYNATIVE_MODE)
+    if hasattr(getattr(mindspore, "runtime", None), "launch_blocking"):
+        mindspore.runtime.launch_blocking()
+    else:
+        mindspore.set_context(pynative_synchronize=True)
+
+
+def to_native(spec: CrossEntropySpec | Arguments) -> Any:
+    """The spec as a mindspore.nn.CrossEntropyLoss, weight in its own dtype. MindSpore's own exceptions go through."""
+    mindspore = framework("mindspore")
+    weight = _tensor(mindspore, spec.weight) if isinstance(spec.weight, np.ndarray) else spec.weight
+    return mindspore.nn.CrossEntropyLoss(
+        weight=weight,
+        ignore_index=spec.ignore_index,
+        reduction=spec.reduction,
+        label_smoothing=spec.label_smoothing,
+    )
+
+
+def from_native(loss: Any) -> CrossEntropySpec:
+    """The spec of mindspore.nn.CrossEntropyLoss. TypeError for another object, SpecError for what the spec refuses."""
+    expect_loss(loss, framework("mindspore").nn.CrossEntropyLoss, "mindspore.nn.CrossEntropyLoss")
+    return CrossEntropySpec(
+        weight=_weight(loss.weight),
+        ignore_index=loss.ignore_index,
+        reduction=loss.reduction,
+        label_smoothing=loss.label_smoothing,
+    )
+
+
+def from_call(
+    weight: Any = None, ignore_index: Any = -100, reduction: Any = "mean", label_smoothing: Any = 0.0
+) -> CrossEntropySpec:
+    """The spec behind ``mindspore.nn.CrossEntropyLoss(...)`` as written; weight is a tensor or a NumPy array."""
+    return CrossEntropySpec(_weight(weight), ignore_index, reduction, label_smoothing)
+
+
+def source(spec: CrossEntropySpec | Arguments) -> str:
+    """The constructor call as text that needs ``import mindspore`` only."""
+    return call("mindspore.nn.CrossEntropyLoss", spec, "mindspore.Tensor({data}, dtype=mindspore.{dtype})")
+
+
+def evaluate(
+    spec: CrossEntropySpec | Arguments, input: dtypes.Array, target: dtypes.Array, *, gradient: bool
+) -> Evaluation:
+    """MindSpore's value, and the gradient of its sum with respect to input where asked for. Nothing is cast."""
+    mindspore = framework("mindspore")
+    with phase("construct"):
+        loss = to_native(spec)
+    with phase("forward"):
+        logits, labels = _tensor(mindspore, input), _tensor(mindspore, target)
+        if not gradient:
+            return Evaluation(_array(mindspore, loss(logits, labels)))
+
+    def forward(logits: Any) -> Any:
+        with phase("forward"):
+            return loss(logits, labels)
+
+    with phase("backward"):
+        result, slope = mindspore.value_and_grad(forward, 0)(logits)
+        return Evaluation(_array(mindspore, result), _array(mindspore, slope))
+
+
+def _tensor(mindspore: Any, array: dtypes.Array) -> Any:
+    """A copy as a tensor of the same dtype and memory order. MindSpore's TypeError for a dtype it lacks."""
+    base, axes = layout(array)
+    if dtypes.name(base) == "bfloat16":
+        tensor = mindspore.Tensor(dtypes.to_float64(base).astype(np.float32)).astype(mindspore.bfloat16)
+    else:
+        tensor = mindspore.Tensor(base)
+    return tensor if axes == tuple(range(array.ndim)) else tensor.permute(*axes)
+
+
+def _array(mindspore: Any, tensor: Any) -> dtypes.Array:
+    array = tensor.asnumpy()
+    if tensor.dtype == mindspore.bfloat16:  # asnumpy gives MindSpore's own NumPy dtype
+        return dtypes.from_bits(array.view(np.uint16), "bfloat16")
+    return np.asarray(array)
+
+
+def _weight(weight: Any) -> Any:
+    """A MindSpore tensor as an array; anything else as it is, for CrossEntropySpec to judge."""
+    return _array(framework("mindspore"), weight) if framework_of(weight) == "mindspore" else weight

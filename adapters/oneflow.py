@@ -1,0 +1,111 @@
+"""oneflow.nn.CrossEntropyLoss.
+
+Document: oneflow. Peculiarities, each with its source:
+- Input has a batch: (N, C) or (N, C, d1, ..., dK) (oneflow/input/shape). Unbatched input ends the process (measured).
+- The document leaves every dtype open. On CPU no float16 or bfloat16 kernel exists, and class indices of 8 bits are
+  refused (measured, 0.9.0): both as oneflow's own exceptions.
+- The constructor checks label_smoothing's range (nan passes) and asserts reduction without a message (measured, 0.9.0).
+- NumPy has no bfloat16 and oneflow takes none from it: float32 holds every bfloat16, and the cast of such a value back
+  is exact, so the tensor that the loss receives is the array given (measured: every pattern but the nans' payloads).
+- ``oneflow.tensor`` reads a big-endian array as if it were little-endian, silently (measured, 0.9.0).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from xent import dtypes
+from xent.spec import Arguments, CrossEntropySpec
+
+from . import Capabilities, Entry, Evaluation, framework_of, layout, phase
+from .framework import expect_loss, framework
+from .text import call
+
+NAME = "oneflow"
+FRAMEWORK = "oneflow"
+capabilities = Capabilities(input_ranks=Entry(tuple(range(2, 65)), "oneflow/input/shape"))  # NumPy holds rank 64
+
+
+def version() -> str:
+    """oneflow's version, e.g. ``"0.9.0"``."""
+    return str(framework("oneflow").__version__).split("+")[0]
+
+
+def to_native(spec: CrossEntropySpec | Arguments) -> Any:
+    """The spec as an oneflow.nn.CrossEntropyLoss, weight in its own dtype. oneflow's own exceptions go through."""
+    oneflow = framework("oneflow")
+    weight = _tensor(oneflow, spec.weight) if isinstance(spec.weight, np.ndarray) else spec.weight
+    return oneflow.nn.CrossEntropyLoss(
+        weight=weight,
+        ignore_index=spec.ignore_index,
+        reduction=spec.reduction,
+        label_smoothing=spec.label_smoothing,
+    )
+
+
+def from_native(loss: Any) -> CrossEntropySpec:
+    """The spec of oneflow.nn.CrossEntropyLoss. TypeError for another object, SpecError for what the spec refuses."""
+    expect_loss(loss, framework("oneflow").nn.CrossEntropyLoss, "oneflow.nn.CrossEntropyLoss")
+    return CrossEntropySpec(
+        weight=_weight(loss.weight),
+        ignore_index=loss.ignore_index,
+        reduction=loss.reduction,
+        label_smoothing=loss.label_smoothing,
+    )
+
+
+def from_call(
+    weight: Any = None, ignore_index: Any = -100, reduction: Any = "mean", label_smoothing: Any = 0.0
+) -> CrossEntropySpec:
+    """The spec behind ``oneflow.nn.CrossEntropyLoss(...)`` as written; weight is an oneflow tensor or a NumPy array."""
+    return CrossEntropySpec(_weight(weight), ignore_index, reduction, label_smoothing)
+
+
+def source(spec: CrossEntropySpec | Arguments) -> str:
+    """The constructor call as text that needs ``import oneflow`` only."""
+    return call("oneflow.nn.CrossEntropyLoss", spec, "oneflow.tensor({data}, dtype=oneflow.{dtype})")
+
+
+def evaluate(
+    spec: CrossEntropySpec | Arguments, input: dtypes.Array, target: dtypes.Array, *, gradient: bool
+) -> Evaluation:
+    """oneflow's value, and the gradient of its sum with respect to input where asked for. Nothing is cast."""
+    oneflow = framework("oneflow")
+    with phase("construct"):
+        loss = to_native(spec)
+    with phase("forward"):
+        logits = _tensor(oneflow, input).requires_grad_(gradient)
+        result = loss(logits, _tensor(oneflow, target))
+        value = _array(oneflow, result)
+    if not gradient:
+        return Evaluation(value)
+    with phase("backward"):
+        (slope,) = oneflow.autograd.grad(result, logits, oneflow.ones_like(result))
+        return Evaluation(value, _array(oneflow, slope))
+
+
+def _tensor(oneflow: Any, array: dtypes.Array) -> Any:
+    """A copy as a tensor of the same dtype and memory order. Raises TypeError for a dtype that oneflow lacks."""
+    base, axes = layout(array)
+    name = dtypes.name(base)
+    if not hasattr(oneflow, name):  # oneflow's own error for these names neither the dtype nor the array
+        raise TypeError(f"oneflow has no dtype {name}")
+    if name == "bfloat16":
+        tensor = oneflow.tensor(dtypes.to_float64(base).astype(np.float32)).to(oneflow.bfloat16)
+    else:
+        tensor = oneflow.tensor(np.asarray(base, dtype=base.dtype.newbyteorder("=")))
+    return tensor.permute(*axes)
+
+
+def _array(oneflow: Any, tensor: Any) -> dtypes.Array:
+    host = tensor.detach().cpu()
+    if host.dtype == oneflow.bfloat16:
+        return dtypes.from_float64(host.to(oneflow.float32).numpy(), "bfloat16")
+    return np.asarray(host.numpy())
+
+
+def _weight(weight: Any) -> Any:
+    """An oneflow tensor as an array; anything else as it is, for CrossEntropySpec to judge."""
+    return _array(framework("oneflow"), weight) if framework_of(weight) == "oneflow" else weight

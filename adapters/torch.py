@@ -1,0 +1,120 @@
+"""torch.nn.CrossEntropyLoss.
+
+Documents: torch-2.8 and torch-1.8. Peculiarities, each with its source:
+- The positional order is weight, size_average, ignore_index, reduce, reduction, label_smoothing
+  (torch-2.8/arguments/signature): no other framework has the two deprecated arguments, so a second positional argument
+  means something else everywhere else. They override reduction (torch-2.8/reduction/override).
+- Class indices are int64 (torch-2.8/target-indices/dtype). "float" for class probabilities
+  (torch-2.8/target-probabilities/dtype) is read as any floating dtype: no narrowing.
+- The constructor checks nothing; torch checks reduction and label_smoothing at the call (measured, 2.13).
+- label_smoothing and class probabilities came with 1.10, unbatched input with 1.11 (measured). A spec without smoothing
+  constructs on any version; with smoothing, an older torch raises its own TypeError, which names the argument.
+- torch has bfloat16 and NumPy has not: its bits travel as int16, which is exact.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from xent import dtypes
+from xent.spec import Arguments, CrossEntropySpec
+
+from . import Capabilities, Entry, Evaluation, framework_of, layout, phase
+from .framework import expect_loss, framework
+from .text import call
+
+NAME = "torch"
+FRAMEWORK = "torch"
+capabilities = Capabilities(index_dtypes=Entry(("int64",), "torch-2.8/target-indices/dtype"))
+
+
+def version() -> str:
+    """torch's version without its build: ``"2.13.0"`` for 2.13.0+cpu."""
+    return str(framework("torch").__version__).split("+")[0]
+
+
+def to_native(spec: CrossEntropySpec | Arguments) -> Any:
+    """The spec as a torch.nn.CrossEntropyLoss, weight in its own dtype. torch's own exceptions go through."""
+    torch = framework("torch")
+    weight = _tensor(torch, spec.weight) if isinstance(spec.weight, np.ndarray) else spec.weight
+    smoothing = {} if spec.label_smoothing == 0 else {"label_smoothing": spec.label_smoothing}
+    return torch.nn.CrossEntropyLoss(
+        weight=weight, ignore_index=spec.ignore_index, reduction=spec.reduction, **smoothing
+    )
+
+
+def from_native(loss: Any) -> CrossEntropySpec:
+    """The spec of torch.nn.CrossEntropyLoss. TypeError for another object, SpecError for what the spec refuses."""
+    expect_loss(loss, framework("torch").nn.CrossEntropyLoss, "torch.nn.CrossEntropyLoss")
+    return CrossEntropySpec(
+        weight=_weight(loss.weight),
+        ignore_index=loss.ignore_index,
+        reduction=loss.reduction,
+        label_smoothing=getattr(loss, "label_smoothing", 0.0),  # absent before 1.10
+    )
+
+
+def from_call(
+    weight: Any = None,
+    size_average: Any = None,
+    ignore_index: Any = -100,
+    reduce: Any = None,
+    reduction: Any = "mean",
+    label_smoothing: Any = 0.0,
+) -> CrossEntropySpec:
+    """The spec behind ``torch.nn.CrossEntropyLoss(...)`` as written; weight is a torch tensor or a NumPy array."""
+    return CrossEntropySpec.from_legacy(
+        size_average=size_average,
+        reduce=reduce,
+        weight=_weight(weight),
+        ignore_index=ignore_index,
+        reduction=reduction,
+        label_smoothing=label_smoothing,
+    )
+
+
+def source(spec: CrossEntropySpec | Arguments) -> str:
+    """The constructor call as text that needs ``import torch`` only."""
+    return call("torch.nn.CrossEntropyLoss", spec, "torch.tensor({data}, dtype=torch.{dtype})")
+
+
+def evaluate(
+    spec: CrossEntropySpec | Arguments, input: dtypes.Array, target: dtypes.Array, *, gradient: bool
+) -> Evaluation:
+    """torch's value, and the gradient of its sum with respect to input where asked for. Nothing is cast."""
+    torch = framework("torch")
+    with phase("construct"):
+        loss = to_native(spec)
+    with phase("forward"):
+        logits = _tensor(torch, input).requires_grad_(gradient)
+        result = loss(logits, _tensor(torch, target))
+        value = _array(torch, result)
+    if not gradient:
+        return Evaluation(value)
+    with phase("backward"):
+        (slope,) = torch.autograd.grad(result, logits, torch.ones_like(result))
+        return Evaluation(value, _array(torch, slope))
+
+
+def _tensor(torch: Any, array: dtypes.Array) -> Any:
+    """A copy as a tensor of the same dtype and memory order. torch's TypeError goes through for a dtype it lacks."""
+    base, axes = layout(array)
+    if dtypes.name(base) == "bfloat16":
+        tensor = torch.tensor(dtypes.bits(base).view(np.int16)).view(torch.bfloat16)
+    else:
+        tensor = torch.tensor(base)
+    return tensor.permute(axes)
+
+
+def _array(torch: Any, tensor: Any) -> dtypes.Array:
+    host = tensor.detach().cpu()
+    if host.dtype == torch.bfloat16:
+        return dtypes.from_bits(host.contiguous().view(torch.int16).numpy().view(np.uint16), "bfloat16")
+    return np.asarray(host.numpy())
+
+
+def _weight(weight: Any) -> Any:
+    """A torch tensor as an array; anything else as it is, for CrossEntropySpec to judge."""
+    return _array(framework("torch"), weight) if framework_of(weight) == "torch" else weight
