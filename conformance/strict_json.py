@@ -1,0 +1,167 @@
+"""Reads JSON that somebody else wrote: bounded in size, strict, and with the place of every fault.
+
+Python's parser takes NaN, 1e999 and repeated keys in its stride; here each comes out as a marker, so that the code that
+walks the data can refuse it and name its place.
+"""
+
+from __future__ import annotations
+
+import codecs
+import difflib
+import json
+import math
+import os
+from dataclasses import dataclass
+from typing import Any, Dict, List, NoReturn, Optional, Sequence, Tuple, Union
+
+from xent.errors import UnreadableInput
+
+MAX_BYTES = 16 * 2**20  # a million numbers; parsed nonsense of this size stays below 1 GB
+_MAX_DIGITS = 400  # float64 needs 309; int() refuses 4,300 with an error of its own
+PathLike = Union[str, "os.PathLike[str]"]
+
+
+@dataclass(frozen=True)
+class NotANumber:
+    """A number that the file spells and that JSON, or float64, can't hold: NaN, Infinity, 1e999, thousands of digits."""
+
+    spelling: str
+
+
+class RepeatedKey(Dict[str, Any]):
+    """An object in which a key stands twice."""
+
+    key = ""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where in which file: `vectors[3].input.data[2]`."""
+
+    path: PathLike
+    text: str = ""
+
+    def key(self, name: str) -> Place:
+        return Place(self.path, f"{self.text}.{name}" if self.text else name)
+
+    def item(self, *indices: int) -> Place:
+        return Place(self.path, self.text + "".join(f"[{index}]" for index in indices))
+
+    def refuse(self, problem: str, remedy: Optional[str] = None) -> NoReturn:
+        raise UnreadableInput(os.fspath(self.path), self.text or None, problem, remedy)
+
+    def fields(self, value: Any, required: Sequence[str], optional: Sequence[str] = ()) -> Dict[str, Any]:
+        """The object at this place, refused where a field is missing, unknown or written twice."""
+        known = (*required, *optional)
+        if not isinstance(value, dict):
+            self.refuse(f"must be an object, got {shown(value)}", f"Its fields are {', '.join(known)}.")
+        if isinstance(value, RepeatedKey):
+            self.refuse(f"the field {shown(value.key)} stands twice", "Keep one of them.")
+        for name in value:
+            if name not in known:
+                self.refuse(f"unknown field {shown(name)}", did_you_mean(name, known))
+        for name in required:
+            if name not in value:
+                self.refuse(f'the field "{name}" is missing', f"Its fields are {', '.join(known)}.")
+        return value
+
+    def string(self, value: Any) -> str:
+        """The text at this place, refused where no UTF-8 file could hold it (half a surrogate pair)."""
+        if not isinstance(value, str):
+            self.refuse(f"must be text, got {shown(value)}")
+        if any("\ud800" <= character <= "\udfff" for character in value):
+            self.refuse(f"holds half a surrogate pair: {shown(value)}", "Write the character itself.")
+        return value
+
+
+def shown(value: Any) -> str:
+    """The value as one short line of JSON, for a message."""
+    if isinstance(value, NotANumber):
+        text = value.spelling
+    elif isinstance(value, (dict, list)):
+        return f"{'an object' if isinstance(value, dict) else 'a list'} of {len(value)}"
+    else:
+        text = json.dumps(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def did_you_mean(word: str, known: Sequence[str]) -> str:
+    """A remedy for an unknown word: the nearest known one, or all of them where there are few."""
+    close = difflib.get_close_matches(word[:200], known, n=1)
+    if close:
+        return f'Did you mean "{close[0]}"?'
+    return f"Known: {', '.join(known)}." if len(known) <= 16 else ""
+
+
+def load(path: PathLike, what: str) -> Any:
+    """The JSON value in a file.
+
+    Args:
+        path: the file.
+        what: what the file should be, for the messages: "a vector file".
+
+    Raises:
+        UnreadableInput: no such file, a folder, unreadable, empty, larger than MAX_BYTES, not UTF-8, not JSON.
+    """
+    place = Place(path)
+    text = _decode(_bytes(place, what), place, what)
+    if not text.strip():
+        place.refuse("the file is empty", f"Expected {what}.")
+    try:
+        return json.loads(
+            text, parse_constant=NotANumber, parse_float=_float, parse_int=_int, object_pairs_hook=_object
+        )
+    except json.JSONDecodeError as error:
+        where = Place(path, f"line {error.lineno} column {error.colno}")
+        if not text[error.pos :].strip() or error.msg.startswith("Unterminated string"):
+            where.refuse(f"the file ends in the middle ({error.msg})", "Is it complete? Copy or write it again.")
+        where.refuse(f"not JSON ({error.msg})", f"Expected {what}; a JSON linter shows the spot.")
+    except RecursionError:
+        place.refuse("lists or objects nest too deep to be read", f"Expected {what}.")
+
+
+def _bytes(place: Place, what: str) -> bytes:
+    if os.path.isdir(place.path):
+        place.refuse("is a folder", f"Name {what} in it.")
+    try:
+        with open(place.path, "rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        place.refuse("no such file", "Check the path.")
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        place.refuse(f"can't be read ({getattr(error, 'strerror', None) or error})", "Check the path and its permissions.")
+    if len(content) > MAX_BYTES:
+        place.refuse(f"larger than the {MAX_BYTES // 2**20} MiB that {what} may have", "Split it into several files.")
+    return content
+
+
+def _decode(content: bytes, place: Place, what: str) -> str:
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        place.refuse("the file is UTF-16, not UTF-8", "Save it as UTF-8.")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        place.refuse(f"not UTF-8 (byte {error.start} is 0x{content[error.start]:02x})", f"Expected {what}: JSON saved as UTF-8.")
+
+
+def _float(spelling: str) -> Union[float, NotANumber]:
+    value = float(spelling)
+    return value if math.isfinite(value) else NotANumber(spelling)
+
+
+def _int(spelling: str) -> Union[int, NotANumber]:
+    return int(spelling) if len(spelling) <= _MAX_DIGITS else NotANumber(spelling)
+
+
+def _object(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
+    found = dict(pairs)
+    if len(found) == len(pairs):
+        return found
+    repeated = RepeatedKey(found)
+    seen = set()
+    for key, _ in pairs:
+        if key in seen:
+            repeated.key = key
+            break
+        seen.add(key)
+    return repeated

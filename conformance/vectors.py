@@ -1,0 +1,284 @@
+"""Vector files, schema `xent-vectors/1`: cases with published results, written by hand or taken from the documents.
+
+`read` is strict, because a typing error in a hand-written file must not turn into a verdict about a framework. It checks by
+itself rather than by `schemas/xent-vectors-1.json` (which editors use), for the sake of messages that name the place;
+a test holds the two together.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Set, Tuple
+
+import numpy as np
+
+from xent import dtypes
+from xent.conformance import clauses, strict_json
+from xent.conformance.case import Case, Expected
+from xent.conformance.strict_json import NotANumber, PathLike, Place, shown
+from xent.spec import Arguments, arguments_from_dict
+
+SCHEMA = "xent-vectors/1"
+FOLDER = Path(__file__).with_name("vectors")
+_WHAT = f'a vector file ("schema": "{SCHEMA}")'
+_NAME = re.compile(r"[a-z0-9][a-z0-9._+/-]*")
+_NAME_RULE = "Use lower-case letters, digits and ._+/-, with a letter or digit first."
+_DTYPES = (*dtypes.FLOATS, *dtypes.INTEGERS)
+_WORDS = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
+_MAX_RANK = 32  # NumPy 1's own limit, and the workers' interpreters may hold it
+_MAX_LENGTH = 2**31 - 1  # of one axis, where `shape` says it
+
+
+def read(path: PathLike) -> List[Case]:
+    """The cases of a vector file, in its order.
+
+    A spec's values may be ones that the specification refuses, since a vector may test the refusal. Numbers are rounded
+    from decimal to float64 and from there once to their dtype. The gradient is asked for wherever input is floating.
+
+    Raises:
+        UnreadableInput: naming the file, the place in it, the problem and what to do.
+    """
+    content = strict_json.load(path, _WHAT)
+    top = Place(path)
+    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+        schema = content.get("schema") if isinstance(content, dict) else None
+        got = f"schema {shown(schema)}" if schema is not None else "no schema"
+        top.refuse(f"not a vector file: {got} instead of {shown(SCHEMA)}", f'The file starts {{"schema": "{SCHEMA}", "vectors": [...')
+    vectors = top.fields(content, ("schema", "vectors"))["vectors"]
+    place = top.key("vectors")
+    if not isinstance(vectors, list) or not vectors:
+        place.refuse(f"must be a list of at least one vector, got {shown(vectors)}")
+    seen: Dict[str, int] = {}
+    cases = []
+    for index, vector in enumerate(vectors):
+        case = _case(vector, place.item(index), os.path.basename(os.fspath(path)))
+        if case.id in seen:
+            place.item(index).key("id").refuse(
+                f"{shown(case.id)} is the id of vectors[{seen[case.id]}] too", "Give every vector its own id."
+            )
+        seen[case.id] = index
+        cases.append(case)
+    return cases
+
+
+def document_vectors() -> List[Case]:
+    """The vectors that ship with xent: every example of the five documents, the random ones with seeded values."""
+    return [case for path in sorted(FOLDER.glob("*.json")) for case in read(path)]
+
+
+def _case(vector: Any, place: Place, default_source: str) -> Case:
+    optional = ("source", "expected", "note", "clauses", "tags")
+    fields = place.fields(vector, ("id", "spec", "input", "target"), optional)
+    name = _name(fields["id"], place.key("id"))
+    arguments = _arguments(fields["spec"], place.key("spec"))
+    input = _array(fields["input"], place.key("input"))
+    target = _array(fields["target"], place.key("target"))
+    return Case(
+        id=name,
+        arguments=arguments,
+        input=input,
+        target=target,
+        tags=_names(fields.get("tags", []), place.key("tags")),
+        clauses=_clauses(fields.get("clauses", []), place.key("clauses")),
+        gradient=dtypes.is_float(input),
+        expected=_expected(fields.get("expected"), place.key("expected"), arguments, input, target),
+        source=place.key("source").string(fields.get("source", default_source)),
+        note=place.key("note").string(fields.get("note", "")),
+    )
+
+
+def _name(value: Any, place: Place) -> str:
+    if not isinstance(value, str) or not _NAME.fullmatch(value):
+        place.refuse(f"{shown(value)} is no name", _NAME_RULE)
+    return value
+
+
+def _names(value: Any, place: Place) -> Tuple[str, ...]:
+    if not isinstance(value, list):
+        place.refuse(f"must be a list of names, got {shown(value)}")
+    seen: Set[str] = set()
+    for index, item in enumerate(value):
+        if _name(item, place.item(index)) in seen:
+            place.item(index).refuse(f"{shown(item)} stands twice", "Keep one of them.")
+        seen.add(item)
+    return tuple(value)
+
+
+def _clauses(value: Any, place: Place) -> Tuple[str, ...]:
+    names = _names(value, place)
+    known = clauses.load()
+    for index, name in enumerate(names):
+        if name not in known:
+            remedy = strict_json.did_you_mean(name, list(known)) or "The ids stand in conformance/clauses.json."
+            place.item(index).refuse(f"unknown clause {shown(name)}", remedy)
+    return names
+
+
+def _arguments(value: Any, place: Place) -> Arguments:
+    fields = place.fields(value, (), Arguments._fields)
+    for name in fields:
+        at, item = place.key(name), fields[name]
+        if isinstance(item, NotANumber):
+            at.refuse(f"{shown(item)} is no JSON number", 'Write "nan", "inf" or "-inf" where you mean one of these.')
+        if isinstance(item, str):
+            at.string(item)
+        elif name != "weight" and isinstance(item, (list, dict)):
+            at.refuse(f"must be a single value, got {shown(item)}")
+    weight = fields.get("weight")
+    array = None if weight is None else _array(weight, place.key("weight"))
+    return arguments_from_dict({**fields, "weight": None})._replace(weight=array)
+
+
+def _array(value: Any, place: Place) -> np.ndarray:
+    fields = place.fields(value, ("dtype", "data"), ("shape",))
+    dtype = fields["dtype"]
+    if not isinstance(dtype, str) or dtype not in _DTYPES:
+        remedy = strict_json.did_you_mean(dtype, _DTYPES) if isinstance(dtype, str) else f"Known: {', '.join(_DTYPES)}."
+        place.key("dtype").refuse(f"unknown dtype {shown(dtype)}", remedy)
+    data = place.key("data")
+    shape, entries = _flatten(fields["data"], data)
+    make = _floats if dtype in dtypes.FLOATS else _integers
+    array = make(entries, dtype, shape, data)
+    if "shape" not in fields:
+        return array
+    written = _shape(fields["shape"], place.key("shape"))
+    if fields["data"] == [] and 0 in written:
+        return np.zeros(written, dtypes.dtype(dtype))
+    if written != shape:
+        place.key("shape").refuse(
+            f"{list(written)} is not the shape of data, {list(shape)}",
+            'Leave "shape" out: only an empty array that no list can show, such as [0, 5] with "data": [], needs it.',
+        )
+    return array
+
+
+def _shape(value: Any, place: Place) -> Tuple[int, ...]:
+    if not isinstance(value, list) or len(value) > _MAX_RANK:
+        place.refuse(f"must be a list of at most {_MAX_RANK} lengths, got {shown(value)}")
+    for index, item in enumerate(value):
+        number = isinstance(item, (int, float)) and not isinstance(item, bool)
+        if not number or item != int(item) or not 0 <= item <= _MAX_LENGTH:
+            place.item(index).refuse(f"must be a length from 0 to {_MAX_LENGTH}, got {shown(item)}")
+    lengths = tuple(int(item) for item in value)
+    if np.prod([float(length) for length in lengths if length]) > _MAX_LENGTH:
+        place.refuse(f"{list(lengths)} is larger than any array that fits", "Use smaller lengths.")
+    return lengths
+
+
+def _flatten(data: Any, place: Place, depth: int = 0) -> Tuple[Tuple[int, ...], List[Any]]:
+    """The shape of nested lists and their entries in order; entries are not looked at."""
+    if not isinstance(data, list):
+        return (), [data]
+    if depth == _MAX_RANK:
+        place.refuse(f"data nests deeper than {_MAX_RANK} lists", "No framework here takes such an array.")
+    lists = sum(isinstance(item, list) for item in data)
+    if lists == 0:
+        return (len(data),), data
+    if lists < len(data):
+        odd = next(i for i, item in enumerate(data) if isinstance(item, list) != isinstance(data[0], list))
+        other = "a list" if isinstance(data[0], list) else "a single value"
+        place.item(odd).refuse(f"ragged data: {shown(data[odd])} where [0] is {other}", "Give every row the same shape.")
+    shape, entries = _flatten(data[0], place.item(0), depth + 1)
+    entries = list(entries)
+    for index in range(1, len(data)):
+        row_shape, row = _flatten(data[index], place.item(index), depth + 1)
+        if row_shape != shape:
+            place.item(index).refuse(
+                f"ragged data: shape {list(row_shape)} where [0] has shape {list(shape)}", "Give every row the same shape."
+            )
+        entries += row
+    return (len(data), *shape), entries
+
+
+def _floats(entries: List[Any], dtype: str, shape: Tuple[int, ...], place: Place) -> np.ndarray:
+    values = np.empty(len(entries), np.float64)
+    for index, entry in enumerate(entries):
+        if type(entry) is float or type(entry) is int:  # not isinstance: bool is an int
+            values[index] = _float64(entry, dtype, shape, index, place)
+        elif isinstance(entry, str) and entry in _WORDS:
+            values[index] = _WORDS[entry]
+        else:
+            remedy = 'Entries are numbers, or "nan", "inf", "-inf" in quotes.'
+            _entry(place, shape, index).refuse(f"{shown(entry)} is no {dtype} number", remedy)
+    array = dtypes.from_float64(values, dtype)
+    beyond = np.flatnonzero(np.isfinite(values) & ~np.isfinite(dtypes.to_float64(array)))
+    if beyond.size:
+        _too_large(entries[beyond[0]], dtype, _entry(place, shape, int(beyond[0])))
+    return array.reshape(shape)
+
+
+def _float64(entry: Any, dtype: str, shape: Tuple[int, ...], index: int, place: Place) -> float:
+    try:
+        return float(entry)
+    except OverflowError:
+        _too_large(entry, dtype, _entry(place, shape, index))
+
+
+def _too_large(entry: Any, dtype: str, place: Place) -> Any:
+    place.refuse(f"{shown(entry)} does not fit {dtype}", 'Write "inf" or "-inf" where you mean it.')
+
+
+def _integers(entries: List[Any], dtype: str, shape: Tuple[int, ...], place: Place) -> np.ndarray:
+    limits = np.iinfo(dtype)
+    low, high = int(limits.min), int(limits.max)
+    for index, entry in enumerate(entries):
+        if type(entry) is not int:  # not isinstance: bool is an int
+            remedy = f"Write {int(entry)}." if isinstance(entry, float) and entry == int(entry) else "Entries are whole numbers."
+            _entry(place, shape, index).refuse(f"{shown(entry)} is no integer, and dtype is {dtype}", remedy)
+        if not low <= entry <= high:
+            _entry(place, shape, index).refuse(f"{shown(entry)} does not fit {dtype}", f"It holds {low} to {high}.")
+    return np.array(entries, dtype=dtype).reshape(shape)
+
+
+def _entry(place: Place, shape: Tuple[int, ...], index: int) -> Place:
+    return place.item(*(int(axis) for axis in np.unravel_index(index, shape))) if shape else place
+
+
+def _expected(value: Any, place: Place, arguments: Arguments, input: np.ndarray, target: np.ndarray) -> Optional[Expected]:
+    if value is None:
+        return None
+    if isinstance(value, dict) and "raises" in value:
+        if set(value) & {"value", "gradient", "atol", "rtol"}:
+            place.refuse("says both that the call raises and what it returns", "Keep one of them.")
+        if place.fields(value, ("raises",))["raises"] is not True:
+            place.key("raises").refuse(f"must be true, got {shown(value['raises'])}", 'Leave "expected" out instead.')
+        return Expected(raises=True)
+    fields = place.fields(value, (), ("value", "gradient", "atol", "rtol"))
+    if fields.get("value") is None and fields.get("gradient") is None:
+        place.refuse("has neither a value nor a gradient", 'Write null, or {"raises": true}, or "value" or "gradient".')
+    return Expected(
+        value=_result(fields.get("value"), place.key("value"), _result_shape(arguments, target)),
+        gradient=_result(fields.get("gradient"), place.key("gradient"), input.shape),
+        atol=_tolerance(fields.get("atol", 0), place.key("atol")),
+        rtol=_tolerance(fields.get("rtol", 0), place.key("rtol")),
+    )
+
+
+def _result_shape(arguments: Arguments, target: np.ndarray) -> Optional[Tuple[int, ...]]:
+    """The shape that S14 gives the loss; None where the reduction is one that the spec refuses."""
+    if arguments.reduction in ("mean", "sum"):
+        return ()
+    if arguments.reduction != "none":
+        return None
+    return target.shape if dtypes.is_integer(target) else target.shape[:1] * (target.ndim > 1) + target.shape[2:]
+
+
+def _result(data: Any, place: Place, shape: Optional[Tuple[int, ...]]) -> Optional[np.ndarray]:
+    if data is None:
+        return None
+    found, entries = _flatten(data, place)
+    array = _floats(entries, "float64", found, place)
+    if data == [] and shape is not None and 0 in shape:
+        return np.zeros(shape)
+    if shape is not None and found != shape:
+        place.refuse(f"has shape {list(found)}, and the result of this call has shape {list(shape)}")
+    return array
+
+
+def _tolerance(value: Any, place: Place) -> float:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or value < 0:
+        place.refuse(f"must be a number of at least 0, got {shown(value)}")
+    return float(_floats([value], "float64", (), place))
