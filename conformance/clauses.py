@@ -1,8 +1,8 @@
 """The clauses: every normative sentence of the five documents, with the cases that test it or the reason why none can.
 
 `clauses.json` holds them, one object each: `id` (DOC/topic/aspect), `document` (file name), `kind` ("text": the words
-stand in the document in this order; "formula": rewritten in ASCII, because the document's own rendering is mangled),
-`text`, `reason` (why no case can test it, else null) and, where a test rather than a case checks it, `test` (pytest node).
+stand in the document as quoted; "formula": rewritten in ASCII, as the document's own rendering is mangled), `text`,
+`reason` (why no case can test it, else null) and, where a test rather than a case checks it, `test` (pytest node).
 A case names the clauses that it tests in `Case.clauses`.
 """
 

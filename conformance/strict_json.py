@@ -23,7 +23,7 @@ PathLike = Union[str, "os.PathLike[str]"]
 
 @dataclass(frozen=True)
 class NotANumber:
-    """A number that the file spells and that JSON, or float64, can't hold: NaN, Infinity, 1e999, thousands of digits."""
+    """A number that the file spells and JSON, or float64, can't hold: NaN, Infinity, 1e999, thousands of digits."""
 
     spelling: str
 
@@ -129,7 +129,8 @@ def _bytes(place: Place, what: str) -> bytes:
     except FileNotFoundError:
         place.refuse("no such file", "Check the path.")
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        place.refuse(f"can't be read ({getattr(error, 'strerror', None) or error})", "Check the path and its permissions.")
+        cause = getattr(error, "strerror", None) or error
+        place.refuse(f"can't be read ({cause})", "Check the path and its permissions.")
     if len(content) > MAX_BYTES:
         place.refuse(f"larger than the {MAX_BYTES // 2**20} MiB that {what} may have", "Split it into several files.")
     return content
@@ -141,7 +142,7 @@ def _decode(content: bytes, place: Place, what: str) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        place.refuse(f"not UTF-8 (byte {error.start} is 0x{content[error.start]:02x})", f"Expected {what}: JSON saved as UTF-8.")
+        place.refuse(f"not UTF-8 (byte {error.start} is 0x{content[error.start]:02x})", f"Expected {what} in UTF-8.")
 
 
 def _float(spelling: str) -> Union[float, NotANumber]:

@@ -1,8 +1,8 @@
 """Vector files, schema `xent-vectors/1`: cases with published results, written by hand or taken from the documents.
 
-`read` is strict, because a typing error in a hand-written file must not turn into a verdict about a framework. It checks by
-itself rather than by `schemas/xent-vectors-1.json` (which editors use), for the sake of messages that name the place;
-a test holds the two together.
+`read` is strict, because a typing error in a hand-written file must not turn into a verdict about a framework. It
+checks by itself rather than by `schemas/xent-vectors-1.json` (which editors use), for the sake of messages that name the place
+and the remedy; a test holds the two together.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Set, Tuple
+from typing import Any, Dict, List, NoReturn, Optional, Set, Tuple
 
 import numpy as np
 
@@ -27,6 +27,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._+/-]*")
 _NAME_RULE = "Use lower-case letters, digits and ._+/-, with a letter or digit first."
 _DTYPES = (*dtypes.FLOATS, *dtypes.INTEGERS)
 _WORDS = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
+_RAGGED = "Give every row the same shape."
 _MAX_RANK = 32  # NumPy 1's own limit, and the workers' interpreters may hold it
 _MAX_LENGTH = 2**31 - 1  # of one axis, where `shape` says it
 
@@ -45,7 +46,8 @@ def read(path: PathLike) -> List[Case]:
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         schema = content.get("schema") if isinstance(content, dict) else None
         got = f"schema {shown(schema)}" if schema is not None else "no schema"
-        top.refuse(f"not a vector file: {got} instead of {shown(SCHEMA)}", f'The file starts {{"schema": "{SCHEMA}", "vectors": [...')
+        remedy = f'A vector file starts {{"schema": "{SCHEMA}", "vectors": [...'
+        top.refuse(f"not a vector file: {got} instead of {shown(SCHEMA)}", remedy)
     vectors = top.fields(content, ("schema", "vectors"))["vectors"]
     place = top.key("vectors")
     if not isinstance(vectors, list) or not vectors:
@@ -179,15 +181,14 @@ def _flatten(data: Any, place: Place, depth: int = 0) -> Tuple[Tuple[int, ...], 
     if lists < len(data):
         odd = next(i for i, item in enumerate(data) if isinstance(item, list) != isinstance(data[0], list))
         other = "a list" if isinstance(data[0], list) else "a single value"
-        place.item(odd).refuse(f"ragged data: {shown(data[odd])} where [0] is {other}", "Give every row the same shape.")
+        place.item(odd).refuse(f"ragged data: {shown(data[odd])} where [0] is {other}", _RAGGED)
     shape, entries = _flatten(data[0], place.item(0), depth + 1)
     entries = list(entries)
     for index in range(1, len(data)):
         row_shape, row = _flatten(data[index], place.item(index), depth + 1)
         if row_shape != shape:
-            place.item(index).refuse(
-                f"ragged data: shape {list(row_shape)} where [0] has shape {list(shape)}", "Give every row the same shape."
-            )
+            problem = f"ragged data: shape {list(row_shape)} where [0] has shape {list(shape)}"
+            place.item(index).refuse(problem, _RAGGED)
         entries += row
     return (len(data), *shape), entries
 
@@ -216,7 +217,7 @@ def _float64(entry: Any, dtype: str, shape: Tuple[int, ...], index: int, place: 
         _too_large(entry, dtype, _entry(place, shape, index))
 
 
-def _too_large(entry: Any, dtype: str, place: Place) -> Any:
+def _too_large(entry: Any, dtype: str, place: Place) -> NoReturn:
     place.refuse(f"{shown(entry)} does not fit {dtype}", 'Write "inf" or "-inf" where you mean it.')
 
 
@@ -225,7 +226,8 @@ def _integers(entries: List[Any], dtype: str, shape: Tuple[int, ...], place: Pla
     low, high = int(limits.min), int(limits.max)
     for index, entry in enumerate(entries):
         if type(entry) is not int:  # not isinstance: bool is an int
-            remedy = f"Write {int(entry)}." if isinstance(entry, float) and entry == int(entry) else "Entries are whole numbers."
+            whole = isinstance(entry, float) and entry.is_integer()
+            remedy = f"Write {int(entry)}." if whole else "Entries are whole numbers."
             _entry(place, shape, index).refuse(f"{shown(entry)} is no integer, and dtype is {dtype}", remedy)
         if not low <= entry <= high:
             _entry(place, shape, index).refuse(f"{shown(entry)} does not fit {dtype}", f"It holds {low} to {high}.")
@@ -236,7 +238,9 @@ def _entry(place: Place, shape: Tuple[int, ...], index: int) -> Place:
     return place.item(*(int(axis) for axis in np.unravel_index(index, shape))) if shape else place
 
 
-def _expected(value: Any, place: Place, arguments: Arguments, input: np.ndarray, target: np.ndarray) -> Optional[Expected]:
+def _expected(
+    value: Any, place: Place, arguments: Arguments, input: np.ndarray, target: np.ndarray
+) -> Optional[Expected]:
     if value is None:
         return None
     if isinstance(value, dict) and "raises" in value:
