@@ -84,7 +84,9 @@ def available(implementation_id: str, framework: str, overrides: Mapping[str, st
         return Interpreter(_named(implementation_id, framework, given), "named")
     running = Path(sys.executable)
     try:
-        if not _lacking(probe(running, (framework, "numpy")), framework):
+        found = probe(running, (framework, "numpy"))
+        # A package here that no distribution of that name owns may be anything: nobody asked for it, so it isn't used.
+        if not _lacking(found, framework) and found.packages[framework]:
             return Interpreter(running, "running")
     except NotPython:  # an embedded interpreter has no executable of its own
         pass

@@ -48,7 +48,7 @@ def read() -> UvSettings:
 
 
 def parse(listing: str) -> dict[str, str]:
-    """The effective options of ``pip install``, from what ``pip config list`` prints (``global.timeout='15'`` a line)."""
+    """The effective options of ``pip install``, from what ``pip config list`` prints (``global.timeout='9'`` etc.)."""
     found: dict[str, dict[str, str]] = {section: {} for section in _SECTIONS}
     for line in listing.splitlines():
         key, equals, quoted = line.partition("=")

@@ -14,11 +14,22 @@ MINIMUM = (3, 8)
 _MARK = "xent-probe "
 
 # Runs on any Python, 2.7 included, so that one that is too old can say so. A fresh process has nothing in sys.modules,
-# so a stand-in that another package put there as "torch" isn't seen; nor is a plain file or folder of that name believed.
+# so a stand-in that another package put there as "torch" isn't seen; nor does a mere file or folder of that name count.
+# The version is that of the distribution "torch" or of a variant such as "mindspore-ascend".
 _SCRIPT = """
 import json, platform, sys
 sys.path = [entry for entry in sys.path if entry]
 packages = {}
+
+def version(name):
+    try:
+        return importlib.metadata.version(name)
+    except Exception:
+        # 3.10 and newer can tell who owns a package; a list of all that is installed, so only asked when needed.
+        owners = getattr(importlib.metadata, "packages_distributions", dict)().get(name, [])
+        owners = [owner for owner in owners if owner.lower().startswith(name)]
+        return importlib.metadata.version(owners[0]) if owners else ""
+
 if sys.version_info >= (3, 8):
     import importlib.metadata, importlib.util
     for name in sys.argv[1:]:
@@ -28,10 +39,7 @@ if sys.version_info >= (3, 8):
             spec = None
         if spec is None or spec.origin is None or spec.submodule_search_locations is None:
             continue
-        try:
-            packages[name] = importlib.metadata.version(name)
-        except Exception:
-            packages[name] = ""
+        packages[name] = version(name)
 report = {
     "version": list(sys.version_info[:3]),
     "cpython": platform.python_implementation() == "CPython",
@@ -50,7 +58,7 @@ class Probe:
         path: the executable.
         version: (major, minor, micro).
         plain: CPython with its lock, which is what the frameworks' wheels are for.
-        packages: those asked for that it has, with their versions ("" where the package doesn't say).
+        packages: those asked for that it has, with their versions ("" where no installed distribution owns it).
     """
 
     path: Path

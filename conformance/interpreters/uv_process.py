@@ -14,7 +14,7 @@ from typing import Callable, Iterator, Mapping, Sequence
 Say = Callable[[str], None]
 
 _HEARTBEAT = 20.0  # seconds of silence after which people are told that it still works
-_NEWS = ("Resolved", "Downloading", "Downloaded", "Prepared", "Installed", "Building", "Using CPython")
+_NEWS = ("Resolved", "Downloading", "Downloaded", "Prepared", "Installed", "Building")
 # uv's error chain: "error: A / cause: B" (0.13), "error: A / Caused by: B" and "× A / ╰─▶ B" (before).
 _LINK = re.compile(r"^\s*(?:error:|cause:|Caused by:|×|├─▶|╰─▶)\s*(.*)$")
 _PASSWORD = re.compile(r"(?<=://)[^/@\s]+@")
