@@ -1,0 +1,186 @@
+"""Numbers that long double can't round for sure, by mpmath at growing precision.
+
+Every number here is R + T: R rational and exact, T a sum of rational multiples of log1p(s) (losses) or of p[j] or
+1 - p[j] (gradients), each known to any relative accuracy. Where R alone is a tie between two floats, T's sign, however
+small T is, decides. Sums whose T cancels can be rational themselves (negative weights), exact ties even; no precision
+would ever show it, so a number within 2^-1,500 of its parts of a rounding boundary is taken for the boundary.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any, Callable, Iterable, NamedTuple
+
+import numpy as np
+
+from .. import dtypes
+from .problem import Problem
+from .rounding import nearest_float
+
+_PRECISIONS = (96, 192, 384, 768, 1536)
+_SMALLEST = 6_000  # bits: less than 2^-6000 only counts by its sign; R and the boundaries are coarser by far
+
+
+class Part(NamedTuple):
+    """factor * number(precision), the number positive with a relative error of at most 2^-precision."""
+
+    factor: Fraction
+    number: Callable[[int], Any]
+
+
+class Form(NamedTuple):
+    """rational + sum of the parts."""
+
+    rational: Fraction = Fraction(0)
+    parts: tuple[Part, ...] = ()
+
+    def times(self, factor: Fraction) -> Form:
+        """The form multiplied by an exact factor."""
+        if factor == 0:
+            return Form()
+        return Form(self.rational * factor, tuple(Part(part.factor * factor, part.number) for part in self.parts))
+
+
+def added(forms: Iterable[Form]) -> Form:
+    """The sum of the forms."""
+    forms = list(forms)
+    rational = sum((form.rational for form in forms), Fraction(0))
+    return Form(rational, tuple(part for form in forms for part in form.parts))
+
+
+class PreciseRow:
+    """One row whose results are finite: its logits and its coefficients as fractions."""
+
+    def __init__(self, problem: Problem, row: int) -> None:
+        self._problem, self._row = problem, row
+        logits = dtypes.to_float64(problem.input[row])
+        self._top = int(logits.argmax())
+        self._open = [int(c) for c in np.flatnonzero(np.isfinite(logits))]
+        largest = Fraction(float(logits[self._top]))
+        self._distances = {c: Fraction(float(logits[c])) - largest for c in self._open}
+        self._uniform = all(distance == 0 for distance in self._distances.values())
+        self._exponentials: dict[int, dict[int, Any]] = {}
+        self._rests: dict[int, Any] = {}
+        self._coefficients: list[Fraction] = []
+        self._sum = Fraction(0)
+
+    def probability(self, c: int) -> Fraction:
+        """y' = (1 - e) y + e / C, the smoothed target."""
+        smoothing = Fraction(self._problem.smoothing)
+        if self._problem.labels is not None:
+            target = Fraction(int(self._problem.labels[self._row] == c))
+        else:
+            assert self._problem.probabilities is not None
+            target = Fraction(float(dtypes.to_float64(self._problem.probabilities[self._row, c : c + 1])[0]))
+        return (1 - smoothing) * target + smoothing / self._problem.classes
+
+    def _weighted(self) -> list[Fraction]:
+        """a[c] for every class; their sum stays in self._sum."""
+        if not self._coefficients:
+            weight = self._problem.weight
+            self._coefficients = [
+                self.probability(c) * (1 if weight is None else Fraction(float(weight[c])))
+                for c in range(self._problem.classes)
+            ]
+            self._sum = sum(self._coefficients, Fraction(0))
+        return self._coefficients
+
+    def surprise(self, c: int) -> Form:
+        """-log p[c] of a class whose logit is finite."""
+        if len(self._open) == 1:
+            return Form()
+        return Form(-self._distances[c], (Part(Fraction(1), self._log),))
+
+    def loss(self) -> Form:
+        """The row's loss; coefficients on -inf logits are all 0, or it would not be finite."""
+        a = self._weighted()
+        rational = -sum((a[c] * self._distances[c] for c in self._open), Fraction(0))
+        if len(self._open) == 1 or self._sum == 0:
+            return Form(rational)
+        return Form(rational, (Part(self._sum, self._log),))
+
+    def gradient(self, j: int) -> Form:
+        """dL/dx[j]."""
+        a = self._weighted()[j]
+        if j not in self._distances or self._sum == 0:
+            return Form(-a)
+        if self._uniform:
+            return Form(self._sum / len(self._open) - a)
+        if j == self._top:
+            return Form(self._sum - a, (Part(-self._sum, self._other),))
+        return Form(-a, (Part(self._sum, lambda precision: self._share(j, precision)),))
+
+    def _rest(self, precision: int) -> Any:
+        """s; the exponentials stay in self._exponentials."""
+        import mpmath  # type: ignore[import-untyped]  # mpmath has no type information
+
+        if precision not in self._rests:
+            farthest = max(-distance for distance in self._distances.values())
+            # exp(d) loses as many bits as d has before its point; each addition may lose one unit.
+            extra = 40 + len(self._open).bit_length() + max(0, int(farthest).bit_length())
+            with mpmath.workprec(precision + extra):
+                powers = {
+                    c: mpmath.exp(mpmath.mpf(distance.numerator) / distance.denominator)
+                    for c, distance in self._distances.items()
+                }
+                rest = mpmath.mpf(0)
+                for c, power in powers.items():
+                    if c != self._top:
+                        rest += power
+            self._exponentials[precision], self._rests[precision] = powers, rest
+        return self._rests[precision]
+
+    def _log(self, precision: int) -> Any:
+        import mpmath
+
+        rest = self._rest(precision)
+        with mpmath.workprec(precision + 40):
+            return mpmath.log1p(rest)
+
+    def _share(self, j: int, precision: int) -> Any:
+        import mpmath
+
+        rest = self._rest(precision)
+        with mpmath.workprec(precision + 40):
+            return self._exponentials[precision][j] / (1 + rest)
+
+    def _other(self, precision: int) -> Any:
+        import mpmath
+
+        rest = self._rest(precision)
+        with mpmath.workprec(precision + 40):
+            return rest / (1 + rest)
+
+
+def resolve(form: Form, divisor: Fraction, name: str) -> float:
+    """form / divisor rounded once, to nearest even, to the dtype of that name; a 0 divides as IEEE's +0 does."""
+    if divisor == 0:
+        sign = resolve(form, Fraction(1), "float64")
+        return sign * float("inf")  # nan where the sign is 0
+    low = high = 0.0
+    for precision in _PRECISIONS:
+        lower, upper = _interval(form, precision)
+        low, high = nearest_float(lower / divisor, name), nearest_float(upper / divisor, name)
+        if low == high:
+            return low
+    if np.isinf(low) or np.isinf(high):
+        return low if np.isinf(low) else high
+    return nearest_float((Fraction(low) + Fraction(high)) / 2, name)
+
+
+def _interval(form: Form, precision: int) -> tuple[Fraction, Fraction]:
+    """Two fractions around the number."""
+    if not form.parts:
+        return form.rational, form.rational
+    terms = [part.factor * _fraction(part.number(precision)) for part in form.parts]
+    middle = form.rational + sum(terms)
+    spread = sum(map(abs, terms)) / 2**precision
+    return middle - spread, middle + spread
+
+
+def _fraction(number: Any) -> Fraction:
+    """An mpmath number, which is positive, exactly; or 2^-6000 where it is less."""
+    mantissa, exponent = int(number.man), int(number.exp)
+    if exponent + mantissa.bit_length() < -_SMALLEST:
+        return Fraction(1, 2**_SMALLEST)
+    return Fraction(mantissa) * Fraction(2) ** exponent
