@@ -8,7 +8,7 @@ Document: differences (mindspore-nn-differences-with-torch). Peculiarities, each
 - label_smoothing must be a float and ignore_index an int, 0 and numpy.int64 are refused (measured, 2.10.0).
 - Errors of asynchronous PyNative surface in a LATER call (measured): `prepare` makes it synchronous, once a process.
 - value_and_grad runs the forward pass itself; separate calls would run it twice.
-- NumPy has no bfloat16: float32 holds every bfloat16, and the cast back is exact (measured: every pattern but the nans' payloads).
+- NumPy has no bfloat16: float32 holds every bfloat16, and the cast back is exact (measured; nans lose payloads).
 """
 
 from __future__ import annotations

@@ -1,0 +1,50 @@
+"""The adapters of torch, mindspore and oneflow, each checked inside its own framework's interpreter.
+
+The checks themselves are native/check_*.py; here each script is a test, and one that stops early fails.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from xent.adapters import load
+from xent.conformance import clauses
+from xent.errors import Unavailable
+
+CHECKS = {"torch": 28, "mindspore": 26, "oneflow": 27}
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_adapter_in_its_own_framework(name, native_checks):
+    checks = native_checks(name, f"check_{name}.py")
+    failed = {check: message for check, message in checks.items() if message}
+    assert not failed, "\n".join(f"{check}: {message}" for check, message in failed.items())
+    assert len(checks) == CHECKS[name], sorted(checks)
+
+
+@pytest.mark.parametrize("name", ["numpy", *CHECKS])
+def test_every_capability_cites_a_known_clause(name):
+    capabilities = load(f"xent.adapters.{name}").capabilities
+    entries = [entry for entry in vars(capabilities).values() if entry is not None]
+    assert {entry.clause for entry in entries} <= set(clauses.load())
+
+
+def test_capabilities_are_the_documents():
+    assert load("xent.adapters.torch").capabilities.index_dtypes.allowed == ("int64",)
+    assert load("xent.adapters.mindspore").capabilities.index_dtypes.allowed == ("int32",)
+    assert 1 not in load("xent.adapters.oneflow").capabilities.input_ranks.allowed
+
+
+def test_a_framework_that_is_absent_is_unavailable(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "oneflow", None)
+    with pytest.raises(Unavailable, match="oneflow does not import here") as caught:
+        load("xent.adapters.oneflow").version()
+    assert caught.value.remedy
+
+
+def test_a_folder_called_torch_is_not_torch(tmp_path, monkeypatch):
+    (tmp_path / "torch").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(__import__("sys").modules, "torch", raising=False)
+    with pytest.raises(Unavailable, match=r"nn\.CrossEntropyLoss"):
+        load("xent.adapters.torch").version()
