@@ -1,8 +1,8 @@
 """Vector files, schema `xent-vectors/1`: cases with published results, written by hand or taken from the documents.
 
 `read` is strict, because a typing error in a hand-written file must not turn into a verdict about a framework. It
-checks by itself rather than by `schemas/xent-vectors-1.json` (which editors use), for the sake of messages that name the place
-and the remedy; a test holds the two together.
+checks by itself rather than by `schemas/xent-vectors-1.json` (which editors use), for the sake of messages that name
+the place and the remedy; a test holds the two together.
 """
 
 from __future__ import annotations

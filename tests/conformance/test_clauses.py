@@ -20,16 +20,9 @@ from xent.spec import Arguments, CrossEntropySpec
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = ROOT.parent / "shared" / "documents"
-CITED_BEFORE_IT_STOOD = (  # the specification's rules cite these
-    "torch-2.8/weight/size, torch-2.8/ignore-index/type, torch-2.8/reduction/values, torch-2.8/label-smoothing/range, "
-    "torch-2.8/input/shape, torch-2.8/target-indices/range, torch-2.8/target-indices/shape, oneflow/input/shape, "
-    "torch-2.8/target-indices/dtype, torch-2.8/target-probabilities/shape, torch-2.8/target-probabilities/range, "
-    "mint/ignore-index/negative-with-probabilities, mint/input/dtype, mint/weight/dtype, mint/target-indices/dtype, "
-    "mint/target-probabilities/dtype, mint/output/dtype, oneflow/target-indices/range"
-).split(", ")
 
-# What the documents say beyond their normative sentences, longer than five words of three letters: motives, introductions
-# of the formulas, the files' own LaTeX and links, the examples' set-up, and the site's navigation.
+# What the documents say beyond their normative sentences, in runs of more than five words: motives, introductions of
+# the formulas, the files' own LaTeX and links, the examples' set-up, and the site's navigation.
 NOT_NORMATIVE = (
     "source https github com pytorch pytorch blob torch modules loss",
     "useful when training classification problem with classes",
@@ -49,9 +42,11 @@ NOT_NORMATIVE = (
     "examples example target with class indices loss crossentropyloss",
     "the loss can described loss class log exp class jexp class log jexp text",
     "right the case the weight argument being specified",
-    "access comprehensive developer documentation for pytorch view docs get depth tutorials for beginners "
-    "and advanced developers view tutorials find development resources and get your questions answered "
-    "view resources",
+    (
+        "access comprehensive developer documentation for pytorch view docs get depth tutorials for beginners "
+        "and advanced developers view tutorials find development resources and get your questions answered "
+        "view resources"
+    ),
     "the loss with reduction none can described",
     "sum text reduction text sum end cases end split",
     "text reduction text sum end cases end split",
@@ -61,14 +56,20 @@ NOT_NORMATIVE = (
     "where begin split begin aligned text",
     "end aligned end split for example import oneflow flow import numpy input flow tensor dtype flow",
     "target flow tensor array dtype flow int",
-    "differences with torch crossentropyloss view source gitee https mindspore website obs north "
-    "myhuaweicloud com website images master resource static logo source png https gitee com mindspore "
-    "docs blob master docs mindspore source note api mapping pytorch diff crossentropyloss torch "
-    "crossentropyloss text",
-    "for more information see torch crossentropyloss https pytorch org docs generated torch "
-    "crossentropyloss html mindspore crossentropyloss text",
-    "for more information see mindspore crossentropyloss https www mindspore docs master api python "
-    "mindspore crossentropyloss html differences",
+    (
+        "differences with torch crossentropyloss view source gitee https mindspore website obs north "
+        "myhuaweicloud com website images master resource static logo source png https gitee com mindspore "
+        "docs blob master docs mindspore source note api mapping pytorch diff crossentropyloss torch "
+        "crossentropyloss text"
+    ),
+    (
+        "for more information see torch crossentropyloss https pytorch org docs generated torch "
+        "crossentropyloss html mindspore crossentropyloss text"
+    ),
+    (
+        "for more information see mindspore crossentropyloss https www mindspore docs master api python "
+        "mindspore crossentropyloss html differences"
+    ),
     "categories subcategories pytorch mindspore difference parameters",
     "python pytorch import torch import numpy",
 )
@@ -133,10 +134,8 @@ def a_clause(id: str, **fields: str) -> Clause:
 # ---- the file
 
 
-def test_clauses_load_with_the_ids_that_the_specification_cites() -> None:
-    loaded = clauses.load()
-    assert set(CITED_BEFORE_IT_STOOD) <= set(loaded)
-    assert {clause.document for clause in loaded.values()} == set(clauses.DOCUMENTS.values())
+def test_every_document_has_clauses() -> None:
+    assert {clause.document for clause in clauses.load().values()} == set(clauses.DOCUMENTS.values())
 
 
 @pytest.mark.parametrize(
