@@ -60,6 +60,8 @@ _FORMATS = {
     "float64": (53, -1021, 1024),
 }
 
+_SMALLEST = 5e-324  # float64's smallest half ulp is no float64
+
 
 class Bound(NamedTuple):
     """An error bound with its parts.
@@ -71,6 +73,12 @@ class Bound(NamedTuple):
 
     total: Array
     terms: Dict[str, Array]
+
+
+def ulp(dtype: str, exponent: Array) -> Array:
+    """The spacing of a dtype's numbers in ``[2^(exponent - 1), 2^exponent)``, as frexp counts; subnormals too."""
+    precision, lowest, highest = _FORMATS[dtype]
+    return np.asarray(np.ldexp(1.0, np.clip(exponent, lowest, highest) - precision))
 
 
 def value_bound(spec: CrossEntropySpec, input: Array, target: Array) -> Bound:
@@ -318,13 +326,11 @@ def _with_output_rounding(terms: Dict[str, Array], u_exact: Array, rows: _Rows, 
         u_exact: u times the exact answer; where it isn't finite the place is all that counts, unless a term is inf.
         exact_zero: where the answer is exactly 0, whatever the arithmetic (or the row is nan).
     """
-    precision, lowest, highest = _FORMATS[rows.dtype]
     so_far = np.asarray(sum(terms.values()))
     _, exponent = np.frexp(np.abs(u_exact) + rows.u * np.where(np.isfinite(so_far), so_far, 0.0))
-    exponent = np.clip(exponent + (53 if rows.dtype == "float64" else 24), lowest, highest)
-    # The smallest half ulp of float64 is no float64: at least the smallest subnormal.
-    half_ulp = np.maximum(np.ldexp(1.0, exponent - precision - 1), 5e-324)
-    void = exact_zero | (~np.isfinite(u_exact) & ~np.isinf(so_far))
+    exponent = exponent + (53 if rows.dtype == "float64" else 24)  # u times the exact answer, without the u
+    half_ulp = np.maximum(ulp(rows.dtype, exponent) / 2, _SMALLEST)
+    void = exact_zero | (~np.isfinite(u_exact) & ~np.isinf(so_far)) | np.isnan(so_far)
     terms = {**terms, "output rounding": half_ulp}
     terms = {name: np.where(void, 0.0, term) for name, term in terms.items()}
     return Bound(np.asarray(sum(terms.values())), terms)

@@ -1,0 +1,123 @@
+"""Measures a result against what counts as right: shape, dtype, places of nan and inf, error in bounds and ulps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Optional, Tuple
+
+import numpy as np
+
+from xent import dtypes
+from xent.dtypes import Array
+
+from .answers import Answer
+from .bound import ulp
+
+
+@dataclass(frozen=True)
+class Measure:
+    """How a result compares.
+
+    Attributes:
+        faults: of "shape", "dtype" and "nan" (nan or inf in other places) those that are wrong.
+        bounds: the largest error in bounds; inf where an exact answer is missed, None where nothing can be compared.
+        ulps: the largest error in ulps of the output dtype, against the correctly rounded answer; None likewise.
+        text: what was found, a clause such as ``"0.7029 for 0.6931: 8.1e+04 bounds, 1.2e+05 ulp at index (3,)"``.
+    """
+
+    faults: Tuple[str, ...]
+    bounds: Optional[float]
+    ulps: Optional[float]
+    text: str
+
+
+def measure(result: Array, answer: Answer, unit: str = "bounds") -> Measure:
+    """Compares a result with the answer; `unit` is what the text calls the answer's bound."""
+    faults, texts = [], []
+    if dtypes.name(result) != answer.dtype:
+        faults.append("dtype")
+        texts.append(f"dtype {dtypes.name(result)} for {answer.dtype}")
+    if result.shape != answer.exact.shape:
+        return Measure(
+            ("shape", *faults), None, None, ", ".join([f"shape {result.shape} for {answer.exact.shape}", *texts])
+        )
+    got = dtypes.to_float64(result)
+    bounds = _in_bounds(got, answer)
+    in_ulps = _in_ulps(got, answer)
+    ulps = float(np.nanmax(in_ulps)) if not np.isnan(in_ulps).all() else None
+    misplaced = np.isnan(bounds)
+    largest = None
+    if misplaced.any():
+        faults.append("nan")
+        at = _index(int(misplaced.argmax()), got.shape)
+        texts.append(f"{_number(result, at)} for {_expected(answer, at)}{_place(at)} ({_count(misplaced)})")
+        bounds = bounds[~misplaced]
+    elif bounds.size:
+        at = _index(int(bounds.argmax()), got.shape)
+        worst = f"{bounds[at]:.2g} {unit}" + ("" if ulps is None else f", {ulps:.2g} ulp")
+        differs = got[at] != answer.rounded[at] and bounds[at] > 0
+        texts.append(f"{_number(result, at)} for {_expected(answer, at)}: {worst}{_place(at)}" if differs else worst)
+    else:
+        texts.append("empty")
+    if bounds.size:
+        largest = float(bounds.max())
+    return Measure(tuple(faults), largest, ulps, ", ".join(texts))
+
+
+def _in_bounds(got: Array, answer: Answer) -> Array:
+    """Errors in bounds, elementwise; nan where a nan or an inf stands for something else, or something else for it."""
+    limit = np.finfo(np.float64).max if answer.dtype == "float64" else _LARGEST[answer.dtype]
+    with np.errstate(all="ignore"):
+        exact = answer.exact
+        error = np.abs(got - exact)
+        # Rounding to inf starts half an ulp beyond the largest finite number.
+        overflow = np.longdouble(limit) * (1 + np.longdouble(dtypes.unit_roundoff(answer.dtype)) / 2)
+        beyond = np.isinf(got) & np.isfinite(exact) & (np.sign(got) == np.sign(exact))
+        error = np.where(beyond, np.maximum(overflow - np.abs(exact), 0), error)
+        ratio = np.where(error == 0, 0, error / answer.bound)
+        same = (np.isnan(got) & (np.isnan(exact) | answer.or_nan)) | (got == exact) | ((got == 0) & answer.or_zero)
+        same |= np.isinf(answer.bound)
+        place = ~np.isfinite(got) | ~np.isfinite(exact)
+        # inf for a number that just doesn't round to it, or that number for inf, is a matter of the bound.
+        close = (ratio <= 1) & ~np.isnan(got) & np.isfinite(exact)
+        misplaced = (place | (np.isinf(answer.rounded) & np.isfinite(got))) & ~close & ~same
+    return np.asarray(np.where(misplaced, np.nan, np.where(same, 0, ratio)), dtype=np.float64)
+
+
+_LARGEST = {"float16": 65504.0, "bfloat16": float.fromhex("0x1.fep127"), "float32": float(np.finfo(np.float32).max)}
+
+
+def _in_ulps(got: Array, answer: Answer) -> Array:
+    """Errors in ulps of the correctly rounded answer; nan where either is not finite."""
+    with np.errstate(all="ignore"):
+        _, exponent = np.frexp(np.where(np.isfinite(answer.rounded), answer.rounded, 0))
+        ulps = np.abs(got - answer.rounded) / np.maximum(ulp(answer.dtype, exponent), 5e-324)
+    return np.asarray(np.where(np.isfinite(got) & np.isfinite(answer.rounded), ulps, np.nan))
+
+
+def _index(flat: int, shape: Tuple[int, ...]) -> Tuple[int, ...]:
+    return tuple(int(i) for i in np.unravel_index(flat, shape)) if shape else ()
+
+
+def _place(at: Tuple[int, ...]) -> str:
+    return f" at index {at}" if at else ""
+
+
+def _count(where: Array) -> str:
+    return (
+        f"{int(where.sum())} of {where.size} in other places" if where.size > 1 else "nan and inf are in other places"
+    )
+
+
+def _expected(answer: Answer, at: Tuple[int, ...]) -> str:
+    return _digits(answer.rounded[at], answer.dtype) + (" or nan" if answer.or_nan[at] else "")
+
+
+def _number(result: Array, at: Tuple[int, ...]) -> str:
+    return _digits(dtypes.to_float64(result)[at], dtypes.name(result))
+
+
+def _digits(number: float, dtype: str) -> str:
+    """The shortest text that tells the number from its neighbours in its dtype."""
+    kind = {"float16": np.float16, "float32": np.float32}.get(dtype, np.float64)
+    return f"{number:.4g}" if dtype == "bfloat16" else str(kind(number))

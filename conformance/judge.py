@@ -1,0 +1,296 @@
+"""Makes a verdict of one implementation's evidence for one case, by the table of verdicts in the design.
+
+Decisions that the table leaves:
+- An implementation's own `Capabilities` exclude a case: `unsupported`, whatever happened when it ran all the same (a
+  probe of the document), unless the specification demands a refusal. The reason says what it did, a crash included, so
+  that a document that lies is found.
+- A process that dies or hangs where a refusal is demanded did not refuse: `crashes` or `hangs`.
+- An error in the backward pass only is no refusal: the call had returned a value. So `accepts` where a refusal is
+  demanded, `rejects` elsewhere.
+- A case with a printed expectation is judged by the print and its tolerance, as `agrees` or `deviates`, in units of
+  that tolerance; what the source doesn't print (most gradients) is judged by the oracle. Where the print itself is
+  wrong, the reason says so.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import Any, Iterable, List, Mapping, Optional, Tuple
+
+import numpy as np
+
+from xent import dtypes
+from xent.adapters import Capabilities
+from xent.dtypes import Array
+
+from . import arrays
+from .answers import Answer, Answers, answers
+from .case import Case, Expected
+from .compare import Measure, measure
+
+VERDICTS = (
+    "agrees", "imprecise", "deviates", "rejects", "accepts", "crashes", "hangs", "unsupported", "no evidence",
+)  # fmt: skip
+IMPRECISE = 1024
+"""Up to so many bounds only digits are missing; beyond, the value is another."""
+
+NEVER_RUN = "never run here"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the judge makes of one piece of evidence.
+
+    Attributes:
+        case, implementation: ids.
+        verdict: one of VERDICTS.
+        parts: what is wrong: of "value", "gradient", "shape", "dtype", "nan" and "error".
+        error_in_bounds: the largest of value and gradient; inf where an exact answer is missed; None where nothing was
+            compared. Of a case with a printed expectation: in its tolerances.
+        error_in_ulps: likewise in ulps of the output dtype, against the correctly rounded answer. Never judged on.
+        reason: a sentence.
+        kernels: of the evidence, "native" or "stand-in".
+    """
+
+    case: str
+    implementation: str
+    verdict: str
+    parts: Tuple[str, ...] = ()
+    error_in_bounds: Optional[float] = None
+    error_in_ulps: Optional[float] = None
+    reason: str = ""
+    kernels: str = "native"
+
+
+def judge_all(
+    cases: Iterable[Case],
+    records: Mapping[str, Mapping[str, Mapping[str, Any]]],
+    capabilities: Mapping[str, Optional[Capabilities]],
+    missing: Mapping[str, str],
+) -> List[Verdict]:
+    """One verdict for each case and implementation, case by case; the oracle runs once a case.
+
+    Args:
+        records: by implementation, then by case, as in results files (`Results.by_case`); every implementation that is
+            planned has an entry, an empty one where it never ran.
+        capabilities: by implementation, the adapter's; an implementation without an entry has nothing excluded.
+        missing: by implementation, why a case may have no record; without an entry `NEVER_RUN`.
+    """
+    verdicts = []
+    for case in cases:
+        right = answers(case) if any(case.id in known for known in records.values()) else None
+        for implementation, known in records.items():
+            allowed, why = capabilities.get(implementation), missing.get(implementation, NEVER_RUN)
+            verdicts.append(judge(case, known.get(case.id), allowed, implementation, right, why))
+    return verdicts
+
+
+def judge(
+    case: Case,
+    record: Optional[Mapping[str, Any]],
+    capabilities: Optional[Capabilities],
+    implementation: str,
+    right: Optional[Answers] = None,
+    missing: str = NEVER_RUN,
+) -> Verdict:
+    """The verdict on one record.
+
+    Args:
+        record: of a results file; None where the case has none.
+        capabilities: the adapter's; None excludes nothing.
+        implementation: its id.
+        right: `answers(case)`, where the caller has it.
+        missing: why there is no record.
+    """
+    blank = Verdict(case.id, implementation, "no evidence", reason=_sentence(missing))
+    if record is None:
+        return blank
+    blank = replace(blank, kernels=str(record.get("kernels") or "native"))
+    findings = [] if capabilities is None else capabilities.findings(case.arguments, case.input, case.target)
+    documented = "; ".join(finding.message for finding in findings if finding.severity == "error")
+    if record["outcome"] == "unsupported":
+        why = documented or "the worker found that the implementation's capabilities exclude it"
+        return replace(blank, verdict="unsupported", reason=_sentence(f"not run: {why}"))
+    right = answers(case) if right is None else right
+    verdict = _of_outcome(blank, case, record, right)
+    if documented and not _refusal(case, right):
+        reason = _sentence(f"documented as unsupported ({documented}); {_deed(verdict)}")
+        return replace(verdict, verdict="unsupported", parts=(), reason=reason)
+    return verdict
+
+
+def _refusal(case: Case, right: Answers) -> str:
+    """Why a refusal is demanded, empty where none is. A print decides for its own case."""
+    if case.expected is not None and case.expected.raises:
+        return f"its source ({case.source or 'no source named'}) says that it is refused"
+    if case.expected is not None and case.expected.value is not None:
+        return ""
+    return right.refusal or ""
+
+
+def _of_outcome(blank: Verdict, case: Case, record: Mapping[str, Any], right: Answers) -> Verdict:
+    outcome, refusal = record["outcome"], _refusal(case, right)
+    if outcome == "crash":
+        last = _last_line(record.get("stderr") or "")
+        reason = f"the process died ({record.get('signal')})" + (f": {last}" if last else "")
+        return replace(blank, verdict="crashes", parts=("error",), reason=_sentence(reason))
+    if outcome == "timeout":
+        return replace(blank, verdict="hangs", parts=("error",), reason="The process passed its time limit.")
+    if outcome == "error":
+        return _of_error(blank, case, record["error"], right)
+    if refusal:
+        shown = _brief(record)
+        return replace(
+            blank, verdict="accepts", parts=("error",), reason=_sentence(f"returned {shown} where {_demand(refusal)}")
+        )
+    return _of_value(blank, case, record, right)
+
+
+def _of_error(blank: Verdict, case: Case, error: Mapping[str, Any], right: Answers) -> Verdict:
+    phase, refusal = error["phase"], _refusal(case, right)
+    told = f"{error['type']}: {_last_line(error['message'])}".rstrip(": ")
+    if phase == "backward":
+        if refusal:
+            reason = f"returned a value and raised only in the backward pass ({told}) where {_demand(refusal)}"
+            return replace(blank, verdict="accepts", parts=("error",), reason=_sentence(reason))
+        reason = f"raised in the backward pass: {told}"
+        return replace(blank, verdict="rejects", parts=("gradient", "error"), reason=_sentence(reason))
+    when = "at construction" if phase == "construct" else "at the call"
+    if refusal:
+        reason = f"refused {when}, as it must: {told}"
+        return replace(blank, verdict="agrees", reason=_sentence(reason + _print_note(case, right)))
+    if right.or_refusal:
+        reason = f"refused {when}, which open point {right.or_refusal} allows: {told}"
+        return replace(blank, verdict="agrees", reason=_sentence(reason))
+    reason = f"refused {when} what the specification and its own document allow: {told}"
+    return replace(blank, verdict="rejects", parts=("error",), reason=_sentence(reason + _print_note(case, right)))
+
+
+def _of_value(blank: Verdict, case: Case, record: Mapping[str, Any], right: Answers) -> Verdict:
+    parts: List[str] = []
+    texts: List[str] = []
+    measures: List[Measure] = []
+    wrong = imprecise = False
+    for name, answer, printed in _compared(case, right):
+        if record.get(name) is None:
+            parts.append(name)
+            texts.append(f"no {name} was returned")
+            wrong = True
+            continue
+        found = _measured(_decoded(record[name]), answer, printed, case)
+        measures.append(found)
+        off = (found.bounds or 0) > 1
+        far = (found.bounds or 0) > (1 if printed is not None else IMPRECISE)
+        if found.faults or off:
+            parts.append(name)
+        parts += [fault for fault in found.faults if fault not in parts]
+        wrong, imprecise = wrong or bool(found.faults) or far, imprecise or off
+        texts.append(f"{name} {found.text}")
+    verdict = "deviates" if wrong else "imprecise" if imprecise else "agrees"
+    casts = (
+        f"; the framework forced casts ({', '.join(record['casts'])})"
+        if record.get("casts") and "dtype" in parts
+        else ""
+    )
+    return replace(
+        blank,
+        verdict=verdict,
+        parts=tuple(sorted(parts, key=_PARTS.index)),
+        error_in_bounds=max((found.bounds for found in measures if found.bounds is not None), default=None),
+        error_in_ulps=max((found.ulps for found in measures if found.ulps is not None), default=None),
+        reason=_sentence("; ".join(texts) + casts + _print_note(case, right)),
+    )
+
+
+_PARTS = ("value", "gradient", "shape", "dtype", "nan", "error")
+
+
+def _compared(case: Case, right: Answers) -> List[Tuple[str, Optional[Answer], Optional[Array]]]:
+    """What of a record is compared: (name, the oracle's answer, the printed one)."""
+    expected = case.expected or Expected()
+    rows: List[Tuple[str, Optional[Answer], Optional[Array]]] = [("value", right.value, expected.value)]
+    if case.gradient:
+        rows.append(("gradient", right.gradient, expected.gradient))
+    return [row for row in rows if row[1] is not None or row[2] is not None]
+
+
+def _measured(result: Array, answer: Optional[Answer], printed: Optional[Array], case: Case) -> Measure:
+    if printed is None:
+        assert answer is not None  # _compared leaves out what has neither
+        return measure(result, answer)
+    found = measure(result, _print_as_answer(printed, case), "tolerances of the print")
+    ulps = None if answer is None else measure(result, answer).ulps
+    return replace(found, ulps=ulps)
+
+
+def _print_as_answer(printed: Array, case: Case) -> Answer:
+    assert case.expected is not None
+    values = np.asarray(printed, dtype=np.float64)
+    tolerance = case.expected.atol + case.expected.rtol * np.abs(values)
+    no = np.zeros(values.shape, dtype=bool)
+    return Answer(dtypes.name(case.input), values.astype(np.longdouble), np.nan_to_num(tolerance, posinf=0.0), no, no)
+
+
+def _print_note(case: Case, right: Answers) -> str:
+    """Where a printed expectation contradicts the specification: how, as the end of a sentence."""
+    expected = case.expected
+    if expected is None:
+        return ""
+    if expected.raises:
+        return "" if right.refusal else " (the specification demands no refusal here; its source does)"
+    notes = []
+    if right.refusal and expected.value is not None:
+        notes.append(f"the specification demands a refusal: {right.refusal}")
+    for name, printed, answer in (
+        ("value", expected.value, right.value), ("gradient", expected.gradient, right.gradient)
+    ):  # fmt: skip
+        if printed is None or answer is None:
+            continue
+        exact = dtypes.from_float64(answer.rounded, answer.dtype)
+        found = measure(exact, _print_as_answer(printed, case), "tolerances of the print")
+        if found.faults or (found.bounds is not None and found.bounds > 1):
+            notes.append(f"the print itself is wrong: the exact {name} is {found.text}")
+    return f" ({'; '.join(notes)})" if notes else ""
+
+
+def _decoded(array: Any) -> Array:
+    """An array of a record: as the file has it, or decoded already."""
+    return array if isinstance(array, np.ndarray) else arrays.decode(array)
+
+
+def _demand(refusal: str) -> str:
+    return f"a refusal is demanded: {refusal}"
+
+
+def _deed(verdict: Verdict) -> str:
+    """What a probe of a documented limit did, as a clause."""
+    found = verdict.reason.rstrip(".")
+    told = found[:1].lower() + found[1:]
+    if verdict.verdict == "rejects":
+        return "it refused it" + (f" ({told})" if told else "")
+    if verdict.verdict == "agrees":
+        return f"yet it returned the right value ({told})"
+    if verdict.verdict == "imprecise":
+        return f"yet it returned a value that lacks digits ({told})"
+    if verdict.verdict == "deviates":
+        return f"it returned a wrong value ({told})"
+    return f"and {told}"
+
+
+def _brief(record: Mapping[str, Any]) -> str:
+    value = dtypes.to_float64(_decoded(record["value"]))
+    return f"the value {value.item():.6g}" if value.size == 1 else f"a value of shape {value.shape}"
+
+
+def _last_line(text: str) -> str:
+    """The last line that says something, without colours (oneflow's first lines are empty and coloured)."""
+    lines = [line.strip() for line in _COLOUR.sub("", text).splitlines() if line.strip()]
+    return lines[-1][:300] if lines else ""
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
