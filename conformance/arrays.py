@@ -51,7 +51,7 @@ def decode(data: Any) -> dtypes.Array:
     if data["dtype"] not in dtypes.FLOATS:
         raise ValueError(f"dtype: {_short(data['dtype'])} is not one of {', '.join(dtypes.FLOATS)}")
     shape, texts = data["shape"], data["hex"]
-    if not isinstance(shape, list) or not all(type(extent) is int and 0 <= extent for extent in shape):
+    if not isinstance(shape, list) or not all(type(extent) is int and extent >= 0 for extent in shape):
         raise ValueError(f"shape: {_short(shape)} is not a list of integers from 0 on")
     if len(shape) > MAX_RANK:
         raise ValueError(f"shape: {len(shape)} axes, more than {MAX_RANK}")

@@ -63,7 +63,8 @@ class Case:
 
     def __post_init__(self) -> None:
         if not isinstance(self.id, str) or not _ID.fullmatch(self.id):
-            raise ValueError(f"case id {self.id!r} must be lower-case letters, digits and ._+/-, with a letter or digit first")
+            rule = "must be lower-case letters, digits and ._+/-, with a letter or digit first"
+            raise ValueError(f"case id {self.id!r} {rule}")
         for name, array in (("input", self.input), ("target", self.target), ("weight", self.arguments.weight)):
             if not isinstance(array, np.ndarray) and not (name == "weight" and array is None):
                 raise TypeError(f"case {self.id}: {name} must be a NumPy array, not {type(array).__name__}")
@@ -73,7 +74,7 @@ class Case:
 
 
 def digest(cases: Iterable[Case]) -> str:
-    """SHA-256 (hex) of all that decides what a worker records and a judge finds; the order of the cases is no part of it.
+    """SHA-256 (hex) of all that decides what a worker records and a judge finds, whatever the order of the cases.
 
     The same for both forms of bfloat16, for every byte order and for every version of Python and NumPy.
     """

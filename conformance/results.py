@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence, Union
@@ -17,6 +16,7 @@ from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence, Union
 from xent.errors import UnreadableInput
 
 from . import arrays
+from .transport import write_atomically
 
 SCHEMA = "xent-results/1"
 OUTCOMES = ("value", "error", "crash", "timeout", "unsupported")
@@ -34,7 +34,7 @@ class Results:
 
     Attributes:
         header: as in the file.
-        records: one a case, in the file's order, every field of the schema present (`DEFAULTS` where the file has none).
+        records: one a case, in the file's order, with every field of the schema (`DEFAULTS` where the file has none).
         footer: None where the run was not completed.
         path: of the file.
     """
@@ -56,7 +56,8 @@ class Results:
 
 
 DEFAULTS: Mapping[str, Any] = {
-    "value": None, "gradient": None, "error": None, "signal": None, "stderr": "", "casts": (), "kernels": "native", "ms": None,
+    "value": None, "gradient": None, "error": None, "signal": None, "stderr": "", "casts": (), "kernels": "native",
+    "ms": None,
 }  # fmt: skip
 
 
@@ -70,7 +71,8 @@ def _is_count(value: Any) -> bool:
 
 
 def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
+    """Text that can be printed: half a surrogate pair can't."""
+    return isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value)
 
 
 def _is_strings(value: Any) -> bool:
@@ -94,18 +96,23 @@ _SIGNAL = _Field(_matches(r"SIG[A-Z0-9+]{1,20}|exit [0-9]{1,3}"), "a signal's na
 _MS = _Field(lambda value: type(value) in (int, float) and 0 <= value < 1e12, "milliseconds from 0 on")
 
 _HEADER = {
-    "schema": _TEXT, "implementation": _OBJECT, "python": _TEXT, "platform": _TEXT, "packages": _TEXTS, "case_set": _OBJECT,
-    "started": _TEXT,
+    "schema": _TEXT, "implementation": _OBJECT, "python": _TEXT, "platform": _TEXT, "packages": _TEXTS,
+    "case_set": _OBJECT, "started": _TEXT,
 }  # fmt: skip
 _IMPLEMENTATION = dict.fromkeys(("id", "name", "version", "device", "mode", "kernels"), _TEXT)
 _CASE_SET = {"sha256": _SHA256, "count": _COUNT}
 _ADAPTER = {"module": _TEXT, "sha256": _SHA256}
 _FOOTER = {"complete": _Field(lambda value: value is True, "true"), "planned": _COUNT, "recorded": _COUNT}
-_ERROR = {"type": _TEXT, "message": _TEXT, "phase": _Field(lambda value: value in PHASES, f"one of {', '.join(PHASES)}")}
-_ALWAYS = {"case": _TEXT, "outcome": _Field(lambda value: value in OUTCOMES, f"one of {', '.join(OUTCOMES)}")}
+_PHASE = _Field(lambda value: value in PHASES, f"one of {', '.join(PHASES)}")
+_ERROR = {"type": _TEXT, "message": _TEXT, "phase": _PHASE}
+_ALWAYS = {
+    "case": _Field(_matches(r"[a-z0-9][a-z0-9._+/-]*"), "the id of a case"),
+    "outcome": _Field(lambda value: value in OUTCOMES, f"one of {', '.join(OUTCOMES)}"),
+}
 _RAN = {"casts": _Field(_is_strings, "a list of texts"), "kernels": _TEXT, "ms": _MS}
 _REQUIRED: dict[str, dict[str, _Field]] = {
-    "value": {"value": _ARRAY}, "error": {"error": _OBJECT}, "crash": {"signal": _SIGNAL}, "timeout": {}, "unsupported": {},
+    "value": {"value": _ARRAY}, "error": {"error": _OBJECT}, "crash": {"signal": _SIGNAL}, "timeout": {},
+    "unsupported": {},
 }  # fmt: skip
 _OPTIONAL: dict[str, dict[str, _Field]] = {
     "value": {"gradient": _GRADIENT, **_RAN}, "error": _RAN, "crash": {"stderr": _TEXT}, "timeout": {"stderr": _TEXT},
@@ -113,7 +120,10 @@ _OPTIONAL: dict[str, dict[str, _Field]] = {
 }  # fmt: skip
 
 
-def _check(value: Any, place: str, required: Mapping[str, _Field], optional: Mapping[str, _Field] | None = None) -> None:
+_Fields = Mapping[str, _Field]
+
+
+def _check(value: Any, place: str, required: _Fields, optional: _Fields | None = None) -> None:
     if not isinstance(value, dict):
         raise ValueError(f"{place} is not an object")
     known = {**required, **(optional or {})}
@@ -161,7 +171,8 @@ def check_footer(footer: Any, recorded: int) -> None:
     """Raises ValueError for anything but the footer of a file with so many records."""
     _check(footer, "footer", _FOOTER, {"left_out": _COUNTS})
     if not footer["planned"] == footer["recorded"] == recorded:
-        raise ValueError(f"footer: planned {footer['planned']}, recorded {footer['recorded']}, and {recorded} records are here")
+        counts = f"planned {footer['planned']}, recorded {footer['recorded']}"
+        raise ValueError(f"footer: {counts}, and the file has {recorded} records")
 
 
 def implementation_id(header: Mapping[str, Any]) -> str:
@@ -181,6 +192,16 @@ def read(path: PathLike) -> Results:
         UnreadableInput: the file can't be opened, or a line of it is not what the schema says; with the line's number.
     """
     path = Path(path)
+    header, records, footer = read_lines(path)
+    defaults = {**DEFAULTS, "kernels": header["implementation"]["kernels"] or DEFAULTS["kernels"]}
+    return Results(header, [{**defaults, **record} for record in records.values()], footer, path)
+
+
+_Lines = tuple[dict[str, Any], dict[str, dict[str, Any]], Union[dict[str, Any], None]]
+
+
+def read_lines(path: Path) -> _Lines:
+    """The checked lines as they stand in the file: header, records by case, footer or None. Raises as `read` does."""
     try:
         with path.open("rb") as file:
             return _read(file, path)
@@ -188,7 +209,7 @@ def read(path: PathLike) -> Results:
         raise UnreadableInput(path, None, f"can't be read ({error.strerror or error})") from error
 
 
-def _read(file: Any, path: Path) -> Results:
+def _read(file: Any, path: Path) -> _Lines:
     header: dict[str, Any] | None = None
     footer: dict[str, Any] | None = None
     records: dict[str, dict[str, Any]] = {}
@@ -216,9 +237,7 @@ def _read(file: Any, path: Path) -> Results:
             raise UnreadableInput(path, f"line {number}", str(error), _REMEDY) from error
     if header is None:
         raise UnreadableInput(path, None, "the file is empty", _REMEDY)
-    kernels = header["implementation"]["kernels"]
-    defaults = {**DEFAULTS, "kernels": kernels or DEFAULTS["kernels"]}
-    return Results(header, [{**defaults, **record} for record in records.values()], footer, path)
+    return header, records, footer
 
 
 def _parse(data: bytes, limit: int) -> Any:
@@ -246,28 +265,12 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"not JSON ({name} is no JSON number)")
 
 
-def write(path: PathLike, header: Mapping[str, Any], records: Iterable[Mapping[str, Any]], footer: Mapping[str, Any]) -> None:
+_Line = Mapping[str, Any]
+
+
+def write(path: PathLike, header: _Line, records: Iterable[_Line], footer: _Line) -> None:
     """Writes a complete results file, atomically. Raises OSError."""
-    folder, name = os.path.split(os.path.abspath(path))
-    descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(descriptor, 0o666 & ~_umask())
-            file.write(line(header))
-            file.writelines(map(line, records))
-            file.write(line(footer))
-            file.flush()
-            os.fsync(descriptor)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
+    write_atomically(path, b"".join(map(line, [header, *records, footer])))
 
 
 def _short(value: Any) -> str:

@@ -1,17 +1,18 @@
 """Cases on their way to a worker: one safetensors file, inputs shipped as bytes and never regenerated.
 
 Tensors are named ``ID#input``, ``ID#target``, ``ID#weight`` and, where published, ``ID#value`` and ``ID#gradient``;
-all else is JSON under ``__metadata__["xent"]``. A non-contiguous array travels as its C-contiguous base with the order of
-its axes, so that it is as non-contiguous on arrival.
+all else is JSON under ``__metadata__["xent"]``. A non-contiguous array travels as its C-contiguous base with the order
+of its axes, so that it is as non-contiguous on arrival.
 
 Runs in a worker: `read` needs the standard library and NumPy only, Python 3.8, NumPy 1.19. `write` is the tool's.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import tempfile
+import threading
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, Optional, Tuple, Union
 
@@ -62,7 +63,7 @@ def write(path: PathLike, cases: Iterable[Case]) -> None:
             axes[role] = list(order)
         described.append(_describe(case, axes))
     metadata = {"xent": json.dumps({"schema": SCHEMA, "cases": described})}
-    _write_atomically(path, save(tensors, metadata=metadata))
+    write_atomically(path, save(tensors, metadata=metadata))
 
 
 def read(path: PathLike) -> List[Case]:
@@ -114,17 +115,19 @@ def _describe(case: Case, axes: Dict[str, List[int]]) -> Dict[str, Any]:
     }
 
 
-def _write_atomically(path: PathLike, data: bytes) -> None:
+def write_atomically(path: PathLike, data: bytes) -> None:
+    """The file holds all of the data and is on the disk, or it is as it was. Raises OSError."""
     folder, name = os.path.split(os.path.abspath(path))
-    descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name}.")
+    temporary = os.path.join(folder, f".{name}.{os.getpid()}-{threading.get_ident()}")
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with open(temporary, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
-        os.unlink(temporary)
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
         raise
 
 

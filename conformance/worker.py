@@ -1,0 +1,239 @@
+"""Runs cases for one implementation: ``python -m xent.conformance.worker FOLDER MODULE PARENT-PID``.
+
+It runs in the framework's own interpreter, where there need be nothing but NumPy and the framework, in the folder
+``FOLDER/N/scratch``. It reads ``FOLDER/cases.safetensors``, waits for ``FOLDER/N/go`` (the cases that are recorded
+already) and writes ``FOLDER/N/journal``, JSON Lines: ``{"hello": ...}`` once the framework is ready, then per case
+``{"begin": id}`` and its record, then ``{"end": true}``.
+
+The journal is opened for each line and closed after it: frameworks write to descriptors that they don't own, close them
+all, fork and abort, and none of that may reach another case's record. `runner` supervises.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import hashlib
+import json
+import os
+import platform
+import re
+import signal
+import sys
+import time
+import warnings
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Dict, List, Sequence, Tuple
+
+import numpy as np
+
+from xent import adapters
+from xent.spec import CrossEntropySpec
+
+from . import arrays, transport
+from .case import Case
+
+_ANSI = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[@-Z\\-_])")
+_MAX_MESSAGE = 2000
+_PR_SET_PDEATHSIG = 1
+
+
+class Journal:
+    """The worker's own record of what it does, which only this process writes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = str(folder / "journal")
+        self._streams = [(1, str(folder / "stdout")), (2, str(folder / "stderr"))]
+        self.scratch = str(folder / "scratch")
+        self._owner = os.getpid()
+
+    def append(self, entry: Dict[str, Any]) -> None:
+        """Writes one line. A blank line goes first, in case something else wrote half a line."""
+        if os.getpid() != self._owner:
+            os._exit(0)  # a case forked, and its child came back from the case: it is not this worker
+        self._reopen_standard_streams()
+        data = b"\n" + json.dumps(entry, allow_nan=False).encode("ascii") + b"\n"
+        with open(self.path, "ab", buffering=0) as file:
+            while data:
+                data = data[file.write(data) :]
+
+    def stderr_size(self) -> int:
+        """Where in the stderr file the next case's output begins."""
+        try:
+            return os.stat(self._streams[1][1]).st_size
+        except OSError:
+            return 0
+
+    def _reopen_standard_streams(self) -> None:
+        """Otherwise the journal could get a descriptor below 3, and with it all that is printed meanwhile."""
+        for descriptor, path in [(0, os.devnull), *self._streams]:
+            try:
+                os.fstat(descriptor)
+            except OSError:
+                opened = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+                if opened != descriptor:
+                    os.dup2(opened, descriptor)
+                    os.close(opened)
+
+
+def main(argv: Sequence[str]) -> None:
+    """The worker's life. Leaves through os._exit: a framework that crashes on its way out must not change anything."""
+    folder, module, parent = Path(argv[0]), argv[1], int(argv[2])
+    _die_with(parent)
+    journal = Journal(Path.cwd().parent)
+    sys.path[:] = [entry for entry in sys.path if os.path.realpath(entry or ".") != os.getcwd()]  # -m put it there
+    faulthandler.enable(all_threads=False)
+    try:
+        cases = transport.read(folder / "cases.safetensors")
+        adapter = adapters.load(module)
+        getattr(adapter, "prepare", lambda: None)()
+        plan, left_out = _plan(adapter, cases)
+        journal.append({"hello": {**_who(adapter), "planned": [case.id for case in plan], "left_out": left_out}})
+    except BaseException as error:
+        journal.append({"unavailable": _error(error)})
+        os._exit(1)
+    recorded = set(_wait_for_go(journal, parent))
+    for case in plan:
+        if case.id not in recorded:
+            _alive(parent)
+            journal.append(_run(adapter, case, journal))
+    journal.append({"end": True})
+    os._exit(0)
+
+
+def _die_with(parent: int) -> None:
+    """Nobody reads the journal of a worker whose parent is gone, and a hung one would stay for ever."""
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    _alive(parent)
+    import resource  # not on Windows, where the two lines above have nothing to do either
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a framework's core dump is gigabytes, and takes seconds
+
+
+def _alive(parent: int) -> None:
+    try:
+        os.kill(parent, 0)
+    except ProcessLookupError:
+        os._exit(1)
+
+
+def _plan(adapter: ModuleType, cases: List[Case]) -> Tuple[List[Case], Dict[str, int]]:
+    """The cases that this adapter runs, and how many it leaves out, by reason."""
+    sample = getattr(adapter, "SAMPLE", None)
+    if sample is None:
+        return cases, {}
+    plan = [case for case in cases if sample in case.tags]
+    left_out = len(cases) - len(plan)
+    return plan, {f"only cases tagged {sample} run": left_out} if left_out else {}
+
+
+def _who(adapter: ModuleType) -> Dict[str, Any]:
+    version = str(adapter.version())
+    return {
+        "name": str(adapter.NAME),
+        "version": version,
+        "device": str(getattr(adapter, "device", lambda: "cpu")()),
+        "mode": str(getattr(adapter, "MODE", "eager")),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {str(adapter.FRAMEWORK): version, "numpy": np.__version__},
+        "adapter": {"module": adapter.__name__, "sha256": _source_digest(adapter)},
+    }
+
+
+def _source_digest(adapter: ModuleType) -> str:
+    """SHA-256 of the adapter's source: its file, with the other modules of its package."""
+    file = Path(str(adapter.__file__))
+    files = sorted(file.parent.glob("*.py")) if adapter.__package__ else [file]
+    return hashlib.sha256(b"".join(path.name.encode() + path.read_bytes() for path in files)).hexdigest()
+
+
+def _wait_for_go(journal: Journal, parent: int) -> List[str]:
+    """The ids of the cases that are recorded already. A standby worker waits here, ready, until it is needed."""
+    go = os.path.join(os.path.dirname(journal.path), "go")
+    while not os.path.exists(go):
+        _alive(parent)
+        time.sleep(0.005)
+    with open(go, encoding="ascii") as file:
+        recorded: List[str] = json.load(file)
+    return recorded
+
+
+def _run(adapter: ModuleType, case: Case, journal: Journal) -> Dict[str, Any]:
+    """The record of one case. Only KeyboardInterrupt gets out."""
+    if _excluded(adapter, case):
+        return {"case": case.id, "outcome": "unsupported"}
+    journal.append({"begin": case.id, "stderr": journal.stderr_size()})
+    adapters.reset_phases()
+    try:
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            evaluation = adapter.evaluate(case.arguments, case.input, case.target, gradient=case.gradient)
+            record = _value_record(case, evaluation)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        record = {"case": case.id, "outcome": "error", "error": {**_error(error), "phase": adapters.last_phase()}}
+    record["ms"] = round(adapters.phase_seconds() * 1000, 4)
+    signal.setitimer(signal.ITIMER_REAL, 0)  # an alarm that this case set must not ring in the next
+    os.makedirs(journal.scratch, exist_ok=True)
+    os.chdir(journal.scratch)
+    return record
+
+
+def _excluded(adapter: ModuleType, case: Case) -> bool:
+    """Whether the capabilities exclude what the spec itself allows; such a case runs only as a probe of them."""
+    if "capability" in case.tags:
+        return False
+    try:
+        if not adapter.capabilities.findings(case.arguments, case.input, case.target):
+            return False
+        spec = CrossEntropySpec(*case.arguments)
+        return not any(finding.severity == "error" for finding in spec.check(None, case.input, case.target))
+    except Exception:  # arguments that the spec refuses: so must the implementation, and that is to be seen
+        return False
+
+
+def _value_record(case: Case, evaluation: Any) -> Dict[str, Any]:
+    """Raises TypeError or ValueError for an evaluation that can't be recorded."""
+    gradient = getattr(evaluation, "gradient", None) if case.gradient else None
+    value = _array("value", getattr(evaluation, "value", evaluation))
+    record: Dict[str, Any] = {"case": case.id, "outcome": "value", "value": value}
+    record["gradient"] = None if gradient is None else _array("gradient", gradient)
+    record["casts"] = [_clean(str(cast)) for cast in evaluation.casts]
+    record["kernels"] = _clean(str(evaluation.kernels))
+    return record
+
+
+def _array(name: str, array: Any) -> Dict[str, Any]:
+    if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray):
+        raise TypeError(f"the adapter's {name} must be a NumPy array, not {type(array).__name__}")
+    try:
+        return arrays.encode(array)
+    except ValueError as error:
+        raise ValueError(f"the adapter's {name} can't be recorded: {error}") from error
+
+
+def _error(error: BaseException) -> Dict[str, str]:
+    """The exception's class and text. Never raises: some frameworks' exceptions fail in their own __str__."""
+    kind = type(error)
+    name = kind.__qualname__ if kind.__module__ in ("builtins", None) else f"{kind.__module__}.{kind.__qualname__}"
+    try:
+        message = _clean(str(error))
+    except BaseException as second:
+        message = f"(no text: its __str__ raised {type(second).__name__})"
+    return {"type": _clean(name), "message": message}
+
+
+def _clean(text: str) -> str:
+    """Without colours and half surrogate pairs. A long text keeps its start and its end: one of them says the cause."""
+    text = _ANSI.sub("", text).strip().encode("utf-8", "replace").decode("utf-8")
+    if len(text) > _MAX_MESSAGE:
+        text = f"{text[: _MAX_MESSAGE - 500]}\n[...]\n{text[-500:]}"
+    return text
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
