@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, Mapping, Sequence
 
 from xent.conformance.interpreters import managed, requirements
-from xent.conformance.interpreters.probe import MINIMUM, NotPython, Probe, locate, probe
+from xent.conformance.interpreters.probe import MINIMUM, NotPython, Probe, ask, locate
 from xent.conformance.interpreters.uv_process import Say
 from xent.errors import Unavailable
 
@@ -84,7 +84,7 @@ def available(implementation_id: str, framework: str, overrides: Mapping[str, st
         return Interpreter(_named(implementation_id, framework, given), "named")
     running = Path(sys.executable)
     try:
-        found = probe(running, (framework, "numpy"))
+        found = ask(running, (framework, "numpy"))
         # A package here that no distribution of that name owns may be anything: nobody asked for it, so it isn't used.
         if not _lacking(found, framework) and found.packages[framework]:
             return Interpreter(running, "running")
@@ -100,7 +100,7 @@ def _named(implementation: str, framework: str, given: str) -> Path:
     if path is None:
         raise Unavailable(implementation, f"{option}: there is no such interpreter", "Check the path.")
     try:
-        found = probe(path, (framework, "numpy"))
+        found = ask(path, (framework, "numpy"))
     except NotPython as error:
         raise Unavailable(implementation, f"{option}: it {error}", "Name a Python executable.") from None
     if found.version[:2] < MINIMUM:

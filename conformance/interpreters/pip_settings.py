@@ -13,6 +13,7 @@ from typing import Iterator, Mapping
 
 # pip lets a later one replace an earlier one, option by option.
 _SECTIONS = ("global", "install", ":env:")
+_ALIASES = {"default-timeout": "timeout", "pypi-url": "index-url"}
 _TRUE = ("1", "true", "yes", "y", "on", "t")
 
 
@@ -59,7 +60,7 @@ def parse(listing: str) -> dict[str, str]:
             value = ast.literal_eval(quoted)
         except (ValueError, SyntaxError):
             continue
-        found[section][option] = str(value)
+        found[section][_ALIASES.get(option, option)] = str(value)
     return {option: value for section in _SECTIONS for option, value in found[section].items()}
 
 
@@ -97,7 +98,7 @@ def translate(options: Mapping[str, str], environ: Mapping[str, str] = os.enviro
         address = proxy if "://" in proxy else f"http://{proxy}"
         environment.update(dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), address))
     for option, name in (("timeout", "UV_HTTP_TIMEOUT"), ("retries", "UV_HTTP_RETRIES")):
-        value = options.get(option, options.get(f"default-{option}", "")).strip()
+        value = options.get(option, "").strip()
         try:
             environment[name] = str(max(0 if option == "retries" else 1, int(float(value))))
         except ValueError:

@@ -81,7 +81,7 @@ class NotPython(Exception):
     """The file can't be run, or what ran didn't behave like Python; the message is a clause that says how."""
 
 
-def probe(interpreter: Path, packages: Sequence[str] = (), timeout: float = 60) -> Probe:
+def ask(interpreter: Path, packages: Sequence[str] = (), timeout: float = 60) -> Probe:
     """Runs the interpreter once (20 ms) and asks.
 
     Raises:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Iterator, Mapping, Optional
 
-from xent.conformance.interpreters.probe import NotPython, Probe, probe
+from xent.conformance.interpreters.probe import NotPython, Probe, ask
 
 _CONDA_FOLDERS = ("miniconda3", "anaconda3", "miniforge3", "mambaforge", "micromamba")
 
@@ -18,7 +18,7 @@ def find(version: str, uv: Path, environ: Mapping[str, str] = os.environ) -> Opt
     """The first working CPython of that version (``"3.10"``); None if this machine has none. Downloads nothing."""
     for candidate in candidates(version, uv, environ):
         try:
-            found = probe(candidate)
+            found = ask(candidate)
         except NotPython:  # pyenv leaves a shim on PATH for versions that aren't activated: it exits with 127
             continue
         if found.plain and found.minor == version:

@@ -1,0 +1,557 @@
+"""Finding, checking and making interpreters, with a framework called `toy` whose wheel is made here: no network."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+import types
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from xent.conformance import interpreters
+from xent.conformance.interpreters import managed, pip_settings, probe, pythons, requirements, uv_process
+from xent.errors import Unavailable
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+RUNNING = "{}.{}".format(*sys.version_info)
+# Slow to import when told to, so that a test can catch it in the act; broken when told to.
+TOY = """
+import os, time
+time.sleep(float(os.environ.get("TOY_SLEEP", "0")))
+if os.environ.get("TOY_BROKEN"):
+    raise ImportError("libtoy.so.8: cannot open shared object file")
+"""
+
+
+def quiet(message: str) -> None:
+    pass
+
+
+def make_wheel(folder: Path, version: str = "1.0") -> str:
+    """Writes the wheel of `toy` and returns its sha256."""
+    folder.mkdir(exist_ok=True)
+    info = f"toy-{version}.dist-info"
+    files = {
+        "toy/__init__.py": TOY,
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: toy\nVersion: {version}\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    files[f"{info}/RECORD"] = "".join(f"{name},,\n" for name in [*files, f"{info}/RECORD"])
+    path = folder / f"toy-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as wheel:
+        for name, text in files.items():
+            wheel.writestr(zipfile.ZipInfo(name), text)
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def pin(folder: Path, hash: str, *, name: str = "toy", version: str = "1.0", platforms: str = "") -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / f"{name}.txt").write_text(
+        f"# framework: toy\n# pythons: {RUNNING}\n# platforms: {platforms or requirements.this_platform()}\n"
+        f"# size: 0.1 GB\ntoy=={version} --hash=sha256:{hash}\n"
+    )
+
+
+def stub(path: Path, version: str = "[3, 99, 1]", packages: str = "{}") -> Path:
+    """A program that answers the probe like a Python of that version."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    answer = f'{{"version": {version}, "cpython": true, "threaded": true, "packages": {packages}}}'
+    path.write_text(f"#!/bin/sh\necho 'xent-probe {answer}'\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture
+def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine on which `toy` 1.0 is pinned and lies in pip's find-links folder; no index, an empty cache."""
+    for name in os.environ:
+        if name.startswith(("PIP_", "UV_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "wheels"))
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv-cache"))
+    monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(requirements, "FOLDER", tmp_path / "environments")
+    pin(tmp_path / "environments", make_wheel(tmp_path / "wheels"))
+    return tmp_path
+
+
+def unpack(toy: Path, *, owned: bool = True) -> str:
+    """`toy` as an installed package in a folder for PYTHONPATH."""
+    folder = toy / "site"
+    with zipfile.ZipFile(toy / "wheels" / "toy-1.0-py3-none-any.whl") as wheel:
+        wheel.extractall(folder, [name for name in wheel.namelist() if owned or name.startswith("toy/")])
+    return str(folder)
+
+
+def refusal(overrides: Mapping[str, str] | None = None) -> Unavailable:
+    with pytest.raises(Unavailable) as caught:
+        interpreters.resolve("toy-jit", "toy", overrides or {}, quiet)
+    assert caught.value.implementation == "toy-jit"
+    assert caught.value.remedy
+    assert "\n" not in str(caught.value)
+    return caught.value
+
+
+def nothing_complete(toy: Path) -> bool:
+    return not list((toy / "cache").rglob(requirements.MARKER)) and requirements.existing("toy") is None
+
+
+class TestOrder:
+    def test_a_managed_environment_is_made_once_and_found_again(self, toy: Path) -> None:
+        said: list[str] = []
+        found = interpreters.resolve("toy", "toy", {}, said.append)
+        assert found.how == "managed"
+        assert found.environment is not None
+        assert found.environment.parent == toy / "cache" / "xent" / "environments"
+        assert subprocess.run([found.path, "-c", "import toy"], check=False).returncode == 0
+        assert any("making the toy environment (once, 0.1 GB" in line for line in said)
+        assert all(line.startswith("toy: ") and "\n" not in line for line in said)
+        again: list[str] = []
+        assert interpreters.resolve("toy-jit", "toy", {}, again.append) == found
+        assert again == []
+
+    def test_available_makes_nothing(self, toy: Path) -> None:
+        assert interpreters.available("toy", "toy", {}) is None
+        assert not (toy / "cache").exists()
+
+    def test_the_running_interpreter_comes_before_a_managed_one(
+        self, toy: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        interpreters.resolve("toy", "toy", {}, quiet)
+        monkeypatch.setenv("PYTHONPATH", unpack(toy))
+        assert interpreters.resolve("toy", "toy", {}, quiet) == interpreters.Interpreter(
+            Path(sys.executable), "running"
+        )
+
+    def test_an_override_comes_first_and_the_implementation_before_its_framework(
+        self, toy: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("PYTHONPATH", unpack(toy))
+        one, two = (stub(toy / name, packages='{"toy": "1.0", "numpy": "1.26.4"}') for name in ("one", "two"))
+        overrides = {"toy": str(one), "toy-jit": str(two)}
+        assert interpreters.resolve("toy-jit", "toy", overrides, quiet) == interpreters.Interpreter(two, "named")
+        assert interpreters.resolve("toy-eager", "toy", overrides, quiet).path == one
+
+    def test_a_stand_in_or_a_folder_of_that_name_is_not_the_framework(
+        self, toy: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(sys.modules, "toy", types.ModuleType("toy"))
+        (toy / "here" / "toy").mkdir(parents=True)
+        monkeypatch.chdir(toy / "here")
+        assert interpreters.available("toy", "toy", {}) is None
+        monkeypatch.setenv("PYTHONPATH", unpack(toy, owned=False))  # importable, but installed by nobody
+        assert interpreters.available("toy", "toy", {}) is None
+
+    def test_numpy_itself_runs_here(self) -> None:
+        assert interpreters.resolve("numpy", "numpy", {}, quiet).path == Path(sys.executable)
+
+    def test_an_environment_whose_python_is_gone_is_made_again(self, toy: Path) -> None:
+        found = interpreters.resolve("toy", "toy", {}, quiet)
+        found.path.unlink()
+        found.path.symlink_to(toy / "gone")
+        assert interpreters.available("toy", "toy", {}) is None
+        assert interpreters.resolve("toy", "toy", {}, quiet) == found
+        assert found.path.exists()
+
+    def test_other_pins_are_another_environment(self, toy: Path) -> None:
+        first = interpreters.resolve("toy", "toy", {}, quiet)
+        pin(toy / "environments", make_wheel(toy / "wheels", "1.1"), version="1.1")
+        second = interpreters.resolve("toy", "toy", {}, quiet)
+        assert first.environment != second.environment
+
+
+class TestOverride:
+    def test_that_does_not_exist(self, toy: Path) -> None:
+        error = refusal({"toy-jit": str(toy / "nowhere")})
+        assert f"--python toy-jit={toy / 'nowhere'}: there is no such interpreter" in str(error)
+
+    def test_that_is_a_shell_script(self, toy: Path) -> None:
+        script = toy / "script"
+        script.write_text("#!/bin/sh\necho nonsense >&2\nexit 3\n")
+        script.chmod(0o755)
+        error = refusal({"toy-jit": str(script)})
+        assert "is not a working Python interpreter (exit code 3: nonsense)" in str(error)
+
+    @pytest.mark.parametrize(("mode", "says"), [(0o755, "Exec format error"), (0o644, "Permission denied")])
+    def test_that_cannot_be_run(self, toy: Path, mode: int, says: str) -> None:
+        (toy / "data").write_bytes(b"\0\1\2\3")
+        (toy / "data").chmod(mode)
+        assert says in str(refusal({"toy-jit": str(toy / "data")}))
+
+    def test_that_answers_nonsense_or_never(self, toy: Path) -> None:
+        assert "makes no sense" in str(refusal({"toy-jit": str(stub(toy / "odd", version='"three"'))}))
+        (toy / "sleeper").write_text("#!/bin/sh\nexec sleep 20\n")
+        (toy / "sleeper").chmod(0o755)
+        with pytest.raises(probe.NotPython, match="didn't answer within 0 s"):
+            probe.ask(toy / "sleeper", timeout=0.2)
+
+    def test_that_is_too_old(self, toy: Path) -> None:
+        error = refusal({"toy-jit": str(stub(toy / "old", version="[3, 7, 16]", packages='{"toy": "1"}'))})
+        assert "it is Python 3.7.16, too old" in str(error)
+        assert "3.8 or newer" in str(error)
+
+    def test_a_real_old_python_can_say_so(self) -> None:
+        old = [path for version in ("2.7", "3.6", "3.7") for path in pyenv_pythons(version)]
+        if not old:
+            pytest.skip("no Python older than 3.8 here")
+        for path in old:
+            assert probe.ask(path, ("toy",)).version < (3, 8)
+
+    def test_that_lacks_the_framework(self, toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert f"that Python {sys.version.split()[0]} lacks toy. " in str(refusal({"toy": sys.executable}))
+        monkeypatch.setenv("PYTHONPATH", "")
+        bare = stub(toy / "bare")
+        error = refusal({"toy-jit": str(bare)})
+        assert "lacks toy and numpy" in str(error)
+        assert f"{bare} -m pip install toy numpy" in str(error)
+
+    def test_may_be_a_command_or_an_environment_folder(self, toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        python = stub(toy / "env" / "bin" / "python", packages='{"toy": "1", "numpy": "1"}')
+        assert interpreters.resolve("toy", "toy", {"toy": str(toy / "env")}, quiet).path == python
+        monkeypatch.setenv("PATH", str(python.parent))
+        assert interpreters.resolve("toy", "toy", {"toy": "python"}, quiet).path == python
+        monkeypatch.chdir(toy)
+        assert interpreters.resolve("toy", "toy", {"toy": "env/bin/python"}, quiet).path == python
+
+    def test_an_environment_s_link_is_not_followed_out_of_it(self, toy: Path) -> None:
+        (toy / "link").symlink_to(sys.executable)
+        assert probe.locate(str(toy / "link")) == toy / "link"
+
+    def test_values_of_the_option(self) -> None:
+        parse = interpreters.parse_overrides
+        known = ("toy", "toy-jit")
+        assert parse(["toy=a=b", "toy-jit=/c d"], known) == {"toy": "a=b", "toy-jit": "/c d"}
+        with pytest.raises(ValueError, match="expected NAME=INTERPRETER"):
+            parse(["toy"], known)
+        with pytest.raises(ValueError, match="no implementation is called 'tow'; there are toy, toy-jit"):
+            parse(["tow=python"], known)
+        with pytest.raises(ValueError, match="'toy' is given twice"):
+            parse(["toy=a", "toy=b"], known)
+
+
+class TestFailures:
+    def test_a_wheel_that_is_not_the_pinned_one(self, toy: Path) -> None:
+        pin(toy / "environments", "0" * 64)
+        error = refusal()
+        assert "a package isn't the one that was pinned" in error.reason
+        assert "Hash mismatch for `toy==1.0`" in error.reason
+        assert "--python toy-jit=INTERPRETER" in str(error)
+        assert nothing_complete(toy)
+
+    def test_nothing_offers_the_pinned_version(self, toy: Path) -> None:
+        (toy / "wheels" / "toy-1.0-py3-none-any.whl").unlink()
+        error = refusal()
+        assert "toy was not found in the provided package locations" in error.reason
+        assert "pip config list" in str(error)
+        assert nothing_complete(toy)
+
+    def test_no_network_and_no_password_in_the_message(self, toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("PIP_NO_INDEX")
+        monkeypatch.delenv("PIP_FIND_LINKS")
+        monkeypatch.setenv("PIP_RETRIES", "0")
+        monkeypatch.setenv("PIP_INDEX_URL", "http://somebody:secret@127.0.0.1:9/simple")
+        error = refusal()
+        assert "toy couldn't be installed (Failed to fetch: http" in error.reason
+        assert "Connection refused" in error.reason
+        assert "secret" not in str(error)
+        assert nothing_complete(toy)
+
+    def test_a_constraint_of_pip_s_that_excludes_the_pin(self, toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (toy / "constraints.txt").write_text("toy<1\n")
+        monkeypatch.setenv("PIP_CONSTRAINT", str(toy / "constraints.txt"))
+        assert "toy<1" in refusal().reason
+        (toy / "constraints.txt").write_text("toy<2\n")
+        assert interpreters.resolve("toy", "toy", {}, quiet).how == "managed"
+
+    @pytest.mark.parametrize("place", ["cache", "cache/xent"])
+    def test_a_cache_that_cannot_be_written(self, toy: Path, place: str) -> None:
+        (toy / place).parent.mkdir(exist_ok=True)
+        (toy / place).write_text("a file where the folder should be")
+        error = refusal()
+        assert str(toy / "cache") in error.reason
+        assert "XDG_CACHE_HOME" in str(error)
+
+    def test_a_framework_that_does_not_import(self, toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("TOY_BROKEN", "1")
+        assert "toy was installed but doesn't import (ImportError: libtoy.so.8" in refusal().reason
+        assert nothing_complete(toy)
+        assert not list((toy / "cache").rglob("bin/python"))
+
+    def test_no_fitting_python(self, toy: Path) -> None:
+        file = toy / "environments" / "toy.txt"
+        file.write_text(file.read_text().replace(f"pythons: {RUNNING}", "pythons: 3.99"))
+        assert "no fitting Python was found, and none could be made ready" in refusal().reason
+
+    def test_a_platform_without_wheels(self, toy: Path) -> None:
+        pin(toy / "environments", "0" * 64, platforms="linux-pdp11")
+        assert "there is no managed environment for toy on" in refusal().reason
+
+    def test_no_uv(self, toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "uv", None)
+        monkeypatch.setenv("PATH", "")
+        assert "python -m pip install uv" in str(refusal())
+
+    @pytest.mark.parametrize(
+        "said",
+        [
+            "error: Failed to write to the cache\n  cause: failed to write: No space left on device (os error 28)",
+            "  × Failed to download `toy==1.0`\n  ├─▶ Failed to extract\n  ╰─▶ No space left on device (os error 28)",
+        ],
+    )
+    def test_a_full_disk_in_the_words_of_both_generations_of_uv(self, said: str) -> None:
+        failure = uv_process.Failure("install", uv_process.summary(said.splitlines()))
+        reason, remedy = uv_process.explain(failure, "toy", "0.1 GB", Path("cache"))
+        assert reason.startswith("the disk is full (Failed to ")
+        assert reason.endswith("No space left on device (os error 28))")
+        assert "Free 0.1 GB or more" in remedy
+
+    def test_the_second_requirement_file_is_for_a_version_that_is_not_offered_only(self, toy: Path) -> None:
+        hash = make_wheel(toy / "wheels", "1.1")
+        pin(toy / "environments", hash, name="toy-index", version="1.1")
+        pin(toy / "environments", "0" * 64)  # offered, but another file: something is wrong, so nothing is installed
+        assert "Hash mismatch" in refusal().reason
+        (toy / "wheels" / "toy-1.0-py3-none-any.whl").unlink()
+        said: list[str] = []
+        found = interpreters.resolve("toy", "toy", {}, said.append)
+        assert found.environment is not None
+        assert found.environment.name.startswith("toy-index-")
+        assert "toy: toy isn't offered here, trying toy-index" in said
+
+
+SCRIPT = textwrap.dedent("""
+    import sys
+    from pathlib import Path
+    from xent.conformance import interpreters
+    from xent.conformance.interpreters import requirements
+    requirements.FOLDER = Path(sys.argv[1])
+    found = interpreters.resolve("toy", "toy", {}, lambda line: print(line, flush=True))
+    print("found", found.path, flush=True)
+""")
+
+
+def start(toy: Path, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, str(toy / "environments")], stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+    )  # fmt: skip
+
+
+class TestOthersAtIt:
+    def test_two_processes_make_it_once(self, toy: Path) -> None:
+        both = [start(toy, TOY_SLEEP="1"), start(toy, TOY_SLEEP="1")]
+        outputs = [process.communicate(timeout=60)[0] for process in both]
+        assert [process.returncode for process in both] == [0, 0]
+        assert sum("making the toy environment" in output for output in outputs) == 1
+        assert sum("another process is making this environment; waiting" in output for output in outputs) == 1
+        assert outputs[0].splitlines()[-1] == outputs[1].splitlines()[-1]
+
+    def test_a_killed_maker_leaves_nothing_that_counts_as_finished(self, toy: Path) -> None:
+        with start(toy, TOY_SLEEP="5") as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if "importing toy for the first time" in line:
+                    time.sleep(0.5)  # said before the import starts
+                    process.send_signal(signal.SIGKILL)
+                    break
+        assert list((toy / "cache").rglob("site-packages/toy"))  # it was killed late
+        assert nothing_complete(toy)
+        said: list[str] = []
+        started = time.monotonic()
+        found = interpreters.resolve("toy", "toy", {}, said.append)
+        # The orphan that the killed process had started still held the lock.
+        assert "toy: another process is making this environment; waiting for it" in said
+        assert "toy: removing an unfinished environment" in said
+        assert requirements.existing("toy") == found.environment
+        assert time.monotonic() - started < 30
+
+    def test_ctrl_c_leaves_nothing(self, toy: Path) -> None:
+        with start(toy, TOY_SLEEP="20") as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if "importing toy for the first time" in line:
+                    process.send_signal(signal.SIGINT)
+                    break
+        assert process.returncode != 0
+        assert nothing_complete(toy)
+        assert not list((toy / "cache").rglob("bin/python"))
+
+    def test_silence_is_broken(self, toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(uv_process, "_HEARTBEAT", 0.1)
+        monkeypatch.setenv("TOY_SLEEP", "0.5")
+        said: list[str] = []
+        interpreters.resolve("toy", "toy", {}, said.append)
+        assert any(re.fullmatch(r"toy: still at it after \d+ s", line) for line in said)
+
+
+class TestPipSettings:
+    def translate(self, **options: str) -> pip_settings.UvSettings:
+        return pip_settings.translate({name.replace("_", "-"): value for name, value in options.items()}, {})
+
+    def test_a_later_section_replaces_an_earlier_one(self) -> None:
+        listing = (
+            "global.index-url='https://a/simple'\nglobal.find-links='/global'\ninstall.find-links='/install'\n"
+            ":env:.find-links='/env'\nfreeze.timeout='7'\nnot a setting\nglobal.cert=broken(\n"
+        )
+        assert pip_settings.parse(listing) == {"index-url": "https://a/simple", "find-links": "/env"}
+
+    def test_what_pip_really_prints(self, toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (toy / "pip.conf").write_text(
+            "[global]\nindex_url = https://a/simple\nextra-index-url =\n  https://b/simple\n  https://c/simple\n"
+            "timeout = 7\n"
+            "[install]\ntrusted-host = a\n  b\n"
+        )
+        for name in ("PIP_NO_INDEX", "PIP_FIND_LINKS"):
+            monkeypatch.delenv(name)
+        monkeypatch.setenv("PIP_CONFIG_FILE", str(toy / "pip.conf"))
+        monkeypatch.setenv("PIP_DEFAULT_TIMEOUT", "99")
+        monkeypatch.setenv("PIP_FIND_LINKS", "/wheels https://d/wheels")
+        settings = pip_settings.read()
+        assert settings.environment["UV_DEFAULT_INDEX"] == "https://a/simple"
+        assert settings.environment["UV_INDEX"] == "https://b/simple https://c/simple"
+        assert settings.environment["UV_INDEX_STRATEGY"] == "unsafe-best-match"
+        assert settings.environment["UV_HTTP_TIMEOUT"] == "99"  # an environment variable outweighs every file
+        given = " ".join(settings.arguments)  # and more, where a file for all users says more
+        assert "--find-links /wheels --find-links https://d/wheels" in given
+        assert "--allow-insecure-host a --allow-insecure-host b" in given
+
+    def test_no_index_outweighs_every_index(self) -> None:
+        settings = self.translate(no_index="true", index_url="https://a", extra_index_url="https://b")
+        assert settings == pip_settings.UvSettings(("--no-index",), {})
+        assert self.translate(no_index="0", index_url="https://a").environment == {"UV_DEFAULT_INDEX": "https://a"}
+
+    def test_paths_are_made_absolute_and_addresses_left_alone(self, monkeypatch: pytest.MonkeyPatch, toy: Path) -> None:
+        monkeypatch.chdir(toy)
+        arguments = self.translate(constraint="c.txt https://h/c.txt", find_links="file:///w ./w").arguments
+        assert arguments == (
+            "--find-links", "file:///w", "--find-links", str(toy / "w"),
+            "--constraint", str(toy / "c.txt"), "--constraint", "https://h/c.txt",
+        )  # fmt: skip
+
+    def test_certificates_proxy_time_and_keyring(self) -> None:
+        settings = self.translate(
+            cert="/ca.pem", client_cert="/me.pem", proxy="host:3128", timeout="180", retries="2",
+            keyring_provider="import",
+        )  # fmt: skip
+        assert settings.arguments == ()
+        assert settings.environment == {
+            "SSL_CERT_FILE": "/ca.pem", "SSL_CLIENT_CERT": "/me.pem", "UV_HTTP_TIMEOUT": "180", "UV_HTTP_RETRIES": "2",
+            "UV_KEYRING_PROVIDER": "subprocess", "HTTP_PROXY": "http://host:3128", "HTTPS_PROXY": "http://host:3128",
+            "ALL_PROXY": "http://host:3128",
+        }  # fmt: skip
+
+    def test_the_bundle_that_pip_takes_from_the_environment(self) -> None:
+        translate = pip_settings.translate
+        assert translate({}, {"REQUESTS_CA_BUNDLE": "/r.pem"}).environment == {"SSL_CERT_FILE": "/r.pem"}
+        assert translate({}, {"REQUESTS_CA_BUNDLE": "/r.pem", "SSL_CERT_FILE": "/s.pem"}).environment == {}
+
+    def test_no_pip_is_no_configuration(self, monkeypatch: pytest.MonkeyPatch, toy: Path) -> None:
+        monkeypatch.setattr(sys, "executable", str(toy / "nothing"))
+        monkeypatch.setenv("PATH", "")
+        assert pip_settings.read() == pip_settings.UvSettings()
+
+
+def pyenv_pythons(version: str) -> list[Path]:
+    root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    return [path for path in (root / "versions").glob(f"{version}*/bin/python") if path.exists()]
+
+
+class TestPythons:
+    @pytest.fixture
+    def machine(self, tmp_path: Path) -> Callable[[], pythons.Probe | None]:
+        """Looks for a Python 3.99 on a machine whose home and PATH lie under tmp_path."""
+        shim = tmp_path / "path" / "python3.99"
+        shim.parent.mkdir()
+        shim.write_text("#!/bin/sh\necho 'pyenv: python3.99: command not found' >&2\nexit 127\n")
+        shim.chmod(0o755)
+        environ = {"HOME": str(tmp_path), "PATH": str(shim.parent)}
+        return lambda: pythons.find("3.99", Path("/bin/false"), environ)
+
+    @pytest.mark.parametrize(
+        "place",
+        [
+            "path/python3", ".pyenv/versions/3.99.1/bin/python", "miniconda3/envs/other/bin/python3.99",
+            "miniforge3/bin/python3.99",
+        ],
+    )  # fmt: skip
+    def test_found_wherever_it_lies_past_a_shim_that_fails(
+        self, tmp_path: Path, machine: Callable[[], pythons.Probe | None], place: str
+    ) -> None:
+        assert machine() is None
+        stub(tmp_path / place)
+        found = machine()
+        assert found is not None
+        assert (found.path, found.release) == (tmp_path / place, "3.99.1")
+
+    def test_found_by_conda_s_own_list(self, tmp_path: Path, machine: Callable[[], pythons.Probe | None]) -> None:
+        stub(tmp_path / "elsewhere" / "bin" / "python3.99")
+        (tmp_path / ".conda").mkdir()
+        (tmp_path / ".conda" / "environments.txt").write_text(f"/gone\n{tmp_path / 'elsewhere'}\n")
+        assert machine() is not None
+
+    def test_another_version_or_another_kind_is_passed_over(
+        self, tmp_path: Path, machine: Callable[[], pythons.Probe | None]
+    ) -> None:
+        other = stub(tmp_path / "path" / "python3", version="[3, 9, 9]")
+        assert machine() is None
+        stub(other)
+        other.write_text(other.read_text().replace('"cpython": true', '"cpython": false'))
+        assert machine() is None
+
+    def test_the_running_version_is_found_without_looking_far(self) -> None:
+        found = pythons.find(RUNNING, Path("/bin/false"), {"HOME": "/nowhere", "PATH": ""})
+        assert found is not None
+        assert found.minor == RUNNING
+
+
+FILES = sorted(requirements.FOLDER.glob("*.txt"))
+
+
+class TestRequirementFiles:
+    def test_the_three_frameworks_are_pinned(self) -> None:
+        pins = {
+            line.split(" ")[0] for file in FILES for line in file.read_text().splitlines() if re.match(r"[a-z]", line)
+        }
+        assert pins >= {
+            "torch==2.13.0", "torch==2.13.0+cpu", "mindspore==2.10.0", "oneflow==0.9.0",
+            "nvidia-cudnn-cu11==8.9.6.50", "nvidia-cublas-cu11==11.11.3.6",
+        }  # fmt: skip
+
+    @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+    def test_every_requirement_is_exact_and_hashed_and_no_place_is_named(self, file: Path) -> None:
+        loaded = requirements.load(file)
+        assert loaded.framework == file.stem.split("-")[0]
+        assert loaded.pythons
+        assert re.fullmatch(r"\d+\.\d GB", loaded.size)
+        assert "linux-x86_64" in loaded.platforms
+        assert "://" not in loaded.text
+        assert not re.search(r"^--|\s/\w+/|@ ", loaded.text, re.MULTILINE)
+        text = re.sub(r"\\\n", " ", re.sub(r"^\s*#.*\n", "", loaded.text, flags=re.MULTILINE))
+        for line in text.splitlines():
+            assert re.fullmatch(r"[a-z0-9-]+==[\w.+]+( ;[^#]+?)?\s+(--hash=sha256:[0-9a-f]{64}\s*)+", line), line[:80]
+
+    def test_a_file_without_its_first_lines_is_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "toy.txt").write_text("# framework: toy\n")
+        with pytest.raises(ValueError, match=r"toy.txt lacks the line '# pythons: ...'"):
+            requirements.load(tmp_path / "toy.txt")
+
+    def test_the_cache_is_the_user_s(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("HOME", "/home/me")
+        monkeypatch.setenv("XDG_CACHE_HOME", "relative")
+        assert requirements.cache_folder() == Path("/home/me/.cache/xent/environments")
+        monkeypatch.setenv("XDG_CACHE_HOME", "/else")
+        assert requirements.cache_folder() == Path("/else/xent/environments")
+
+    def test_people_are_always_told_of_the_option(self) -> None:
+        assert managed.own("mint") == "Or name an interpreter that has it: --python mint=INTERPRETER."
