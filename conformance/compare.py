@@ -13,6 +13,15 @@ from xent.dtypes import Array
 from .answers import Answer
 from .bound import ulp
 
+_LARGEST = {
+    "float16": 65504.0,
+    "bfloat16": float.fromhex("0x1.fep127"),
+    "float32": float(np.finfo(np.float32).max),
+    "float64": float(np.finfo(np.float64).max),
+}
+BOUNDS = "bounds"
+TOLERANCES = "tolerances of the print"
+
 
 @dataclass(frozen=True)
 class Measure:
@@ -31,7 +40,7 @@ class Measure:
     text: str
 
 
-def measure(result: Array, answer: Answer, unit: str = "bounds") -> Measure:
+def measure(result: Array, answer: Answer, unit: str = BOUNDS) -> Measure:
     """Compares a result with the answer; `unit` is what the text calls the answer's bound."""
     faults, texts = [], []
     if dtypes.name(result) != answer.dtype:
@@ -54,9 +63,12 @@ def measure(result: Array, answer: Answer, unit: str = "bounds") -> Measure:
         bounds = bounds[~misplaced]
     elif bounds.size:
         at = _index(int(bounds.argmax()), got.shape)
-        worst = f"{bounds[at]:.2g} {unit}" + ("" if ulps is None else f", {ulps:.2g} ulp")
-        differs = got[at] != answer.rounded[at] and bounds[at] > 0
-        texts.append(f"{_number(result, at)} for {_expected(answer, at)}: {worst}{_place(at)}" if differs else worst)
+        ulp_text = "" if np.isnan(in_ulps[at]) or unit != BOUNDS else f", {in_ulps[at]:.3g} ulp"
+        if bounds[at] > 1:
+            worst = f"{_number(result, at)} for {_expected(answer, at)}: {bounds[at]:.3g} {unit}"
+            texts.append(worst + ulp_text + _place(at))
+        else:
+            texts.append(f"within {bounds[at]:.3g} {unit}{ulp_text}")
     else:
         texts.append("empty")
     if bounds.size:
@@ -66,12 +78,11 @@ def measure(result: Array, answer: Answer, unit: str = "bounds") -> Measure:
 
 def _in_bounds(got: Array, answer: Answer) -> Array:
     """Errors in bounds, elementwise; nan where a nan or an inf stands for something else, or something else for it."""
-    limit = np.finfo(np.float64).max if answer.dtype == "float64" else _LARGEST[answer.dtype]
     with np.errstate(all="ignore"):
         exact = answer.exact
         error = np.abs(got - exact)
         # Rounding to inf starts half an ulp beyond the largest finite number.
-        overflow = np.longdouble(limit) * (1 + np.longdouble(dtypes.unit_roundoff(answer.dtype)) / 2)
+        overflow = np.longdouble(_LARGEST[answer.dtype]) * (1 + np.longdouble(dtypes.unit_roundoff(answer.dtype)) / 2)
         beyond = np.isinf(got) & np.isfinite(exact) & (np.sign(got) == np.sign(exact))
         error = np.where(beyond, np.maximum(overflow - np.abs(exact), 0), error)
         ratio = np.where(error == 0, 0, error / answer.bound)
@@ -82,9 +93,6 @@ def _in_bounds(got: Array, answer: Answer) -> Array:
         close = (ratio <= 1) & ~np.isnan(got) & np.isfinite(exact)
         misplaced = (place | (np.isinf(answer.rounded) & np.isfinite(got))) & ~close & ~same
     return np.asarray(np.where(misplaced, np.nan, np.where(same, 0, ratio)), dtype=np.float64)
-
-
-_LARGEST = {"float16": 65504.0, "bfloat16": float.fromhex("0x1.fep127"), "float32": float(np.finfo(np.float32).max)}
 
 
 def _in_ulps(got: Array, answer: Answer) -> Array:

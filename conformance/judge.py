@@ -27,7 +27,7 @@ from xent.dtypes import Array
 from . import arrays
 from .answers import Answer, Answers, answers
 from .case import Case, Expected
-from .compare import Measure, measure
+from .compare import TOLERANCES, Measure, measure
 
 VERDICTS = (
     "agrees", "imprecise", "deviates", "rejects", "accepts", "crashes", "hangs", "unsupported", "no evidence",
@@ -115,7 +115,7 @@ def judge(
     right = answers(case) if right is None else right
     verdict = _of_outcome(blank, case, record, right)
     if documented and not _refusal(case, right):
-        reason = _sentence(f"documented as unsupported ({documented}); {_deed(verdict)}")
+        reason = _sentence(f"documented as unsupported ({documented}); {_deed(verdict, record)}")
         return replace(verdict, verdict="unsupported", parts=(), reason=reason)
     return verdict
 
@@ -149,7 +149,7 @@ def _of_outcome(blank: Verdict, case: Case, record: Mapping[str, Any], right: An
 
 def _of_error(blank: Verdict, case: Case, error: Mapping[str, Any], right: Answers) -> Verdict:
     phase, refusal = error["phase"], _refusal(case, right)
-    told = f"{error['type']}: {_last_line(error['message'])}".rstrip(": ")
+    told = _told(error)
     if phase == "backward":
         if refusal:
             reason = f"returned a value and raised only in the backward pass ({told}) where {_demand(refusal)}"
@@ -219,7 +219,7 @@ def _measured(result: Array, answer: Optional[Answer], printed: Optional[Array],
     if printed is None:
         assert answer is not None  # _compared leaves out what has neither
         return measure(result, answer)
-    found = measure(result, _print_as_answer(printed, case), "tolerances of the print")
+    found = measure(result, _print_as_answer(printed, case), TOLERANCES)
     ulps = None if answer is None else measure(result, answer).ulps
     return replace(found, ulps=ulps)
 
@@ -248,7 +248,7 @@ def _print_note(case: Case, right: Answers) -> str:
         if printed is None or answer is None:
             continue
         exact = dtypes.from_float64(answer.rounded, answer.dtype)
-        found = measure(exact, _print_as_answer(printed, case), "tolerances of the print")
+        found = measure(exact, _print_as_answer(printed, case), TOLERANCES)
         if found.faults or (found.bounds is not None and found.bounds > 1):
             notes.append(f"the print itself is wrong: the exact {name} is {found.text}")
     return f" ({'; '.join(notes)})" if notes else ""
@@ -263,12 +263,12 @@ def _demand(refusal: str) -> str:
     return f"a refusal is demanded: {refusal}"
 
 
-def _deed(verdict: Verdict) -> str:
+def _deed(verdict: Verdict, record: Mapping[str, Any]) -> str:
     """What a probe of a documented limit did, as a clause."""
+    if record["outcome"] == "error":
+        return f"it refused it: {_told(record['error'])}"
     found = verdict.reason.rstrip(".")
     told = found[:1].lower() + found[1:]
-    if verdict.verdict == "rejects":
-        return "it refused it" + (f" ({told})" if told else "")
     if verdict.verdict == "agrees":
         return f"yet it returned the right value ({told})"
     if verdict.verdict == "imprecise":
@@ -281,6 +281,10 @@ def _deed(verdict: Verdict) -> str:
 def _brief(record: Mapping[str, Any]) -> str:
     value = dtypes.to_float64(_decoded(record["value"]))
     return f"the value {value.item():.6g}" if value.size == 1 else f"a value of shape {value.shape}"
+
+
+def _told(error: Mapping[str, Any]) -> str:
+    return f"{error['type']}: {_last_line(error['message'])}".rstrip(": ")
 
 
 def _last_line(text: str) -> str:
