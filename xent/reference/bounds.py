@@ -49,7 +49,7 @@ def pairwise(terms: Array) -> Array:
         folded = terms[:half].copy()
         folded[: len(terms) - half] += terms[half:]
         terms = folded
-    return np.asarray(terms[0])
+    return np.array(terms[0])  # a copy: of one term this would be a view of it
 
 
 def compensated(terms: Array) -> Compensated:
