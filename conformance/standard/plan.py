@@ -1,0 +1,140 @@
+"""A plan: one standard case as a choice from tables. `build` makes the case, its id and its tags from the choice."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+import numpy as np
+
+from xent import dtypes
+from xent.conformance.case import Case
+from xent.conformance.standard import coverage, values
+from xent.spec import REDUCTIONS, Arguments
+
+Array = np.ndarray[Any, Any]
+
+SHAPES: Dict[int, Tuple[Tuple[int, ...], ...]] = {
+    1: ((5,), (2,), (12,)),
+    2: ((6, 4), (2, 5), (8, 12), (5, 3)),
+    3: ((3, 4, 5), (2, 6, 3), (1, 3, 4)),
+    4: ((2, 3, 4, 5), (2, 5, 3, 2), (1, 4, 2, 3)),
+    5: ((2, 3, 2, 3, 2), (1, 4, 2, 2, 3)),
+}
+
+# which ignore_index (1 lies inside [0, C)), times which of the rows hold it
+_IGNORE_INDICES = {"default": -100, "inside": 1, "negative": -1, "255": 255}
+IGNORES: Dict[str, Tuple[int, str]] = {
+    f"ignore-{which}-{rows}": (index, rows)
+    for which, index in _IGNORE_INDICES.items()
+    for rows in ("none", "some", "all")
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The factors of a case; `rank`, or `shape` where the rank's own shapes will not do."""
+
+    kind: str
+    rank: int = 2
+    reduction: str = "mean"
+    weight: str = "unweighted"
+    ignore: str = "ignore-default-none"
+    smoothing: float = 0.0
+    dtype: str = "float32"
+    target_dtype: str = ""  # "" is int64, or input's dtype for probabilities
+    profile: str = ""  # of values.PROFILES, for probabilities
+    layout: str = "contiguous"
+    target_layout: str = "contiguous"
+    shape: Optional[Tuple[int, ...]] = None
+    tags: Tuple[str, ...] = ()
+    prefix: str = ""
+
+    @property
+    def id(self) -> str:
+        """Every factor by name; the shape and the layouts only where they aren't the rank's own."""
+        extra = [
+            self.target_dtype or ("int64" if self.kind == "indices" else ""),
+            self.profile,
+            "x".join(map(str, self.shape)) if self.shape else "",
+            "" if self.layout == "contiguous" else f"input-{self.layout}",
+            "" if self.target_layout == "contiguous" else f"target-{self.target_layout}",
+        ]
+        parts = [self.prefix, self.kind, f"rank{self.rank}", self.reduction, self.weight, self.ignore]
+        return "/".join(part for part in (*parts, f"smoothing-{self.smoothing:g}", self.dtype, *extra) if part)
+
+
+def build(plan: Plan) -> Case:
+    """The case of a plan; its data come from its id alone."""
+    random = values.random_of(plan.id)
+    shapes = SHAPES[plan.rank][:1] if plan.layout != "contiguous" else SHAPES[plan.rank]
+    shape = plan.shape or shapes[int(random.randint(len(shapes)))]
+    classes = shape[min(1, len(shape) - 1)]
+    ignore_index, ignored = IGNORES[plan.ignore]
+    input = values.logits(random, shape, plan.dtype)
+    if plan.kind == "probabilities":
+        profile = plan.profile or "normalised"
+        target = values.probabilities(random, shape, plan.target_dtype or plan.dtype, profile)
+    else:
+        positions = shape[:1] + shape[2:] if len(shape) > 1 else ()
+        alternate = plan.weight == "weighted-cancelling"  # as many rows of weight 1.5 as of -1.5
+        drawn = np.arange(math.prod(positions)).reshape(positions) % 2 if alternate else None
+        drawn = values.indices(random, positions, classes) if drawn is None else drawn
+        target = _ignoring(drawn, classes, ignore_index, ignored).astype(plan.target_dtype or "int64")
+    weight = values.weight(random, classes, plan.weight, plan.dtype)
+    arguments = Arguments(weight, ignore_index, plan.reduction, plan.smoothing)
+    arrange = values.arranged
+    tags = plan.tags + ((plan.profile or "normalised",) if plan.kind == "probabilities" else ())
+    return make(
+        plan.id,
+        arguments,
+        arrange(input, plan.layout),
+        arrange(target, plan.target_layout),
+        tags=tags,
+        # selected weights that cancel divide by 0 (S12): no gradient is defined there
+        gradient=not (plan.weight == "weighted-cancelling" and plan.kind == "indices" and plan.reduction == "mean"),
+    )
+
+
+def _ignoring(drawn: Array, classes: int, ignore_index: int, rows: str) -> Array:
+    """Class indices of which none, every third (the first among them) or all equal ignore_index."""
+    target = np.where(drawn == ignore_index, (drawn + 1) % classes, drawn)
+    chosen = {"none": slice(0, 0), "some": slice(None, None, 3), "all": slice(None)}[rows]
+    flat = target.reshape(-1)
+    flat[chosen] = ignore_index
+    return np.asarray(flat.reshape(drawn.shape))
+
+
+def make(
+    id: str, arguments: Arguments, input: Array, target: Array, *, tags: Sequence[str] = (), gradient: bool = True,
+    note: str = "",
+) -> Case:  # fmt: skip
+    """A case that the specification accepts, with the tags that its arrays and arguments show, and its clauses."""
+    found = _tags(arguments, input, target)
+    tags = tuple(dict.fromkeys((*found, *tags)))
+    return Case(id, arguments, input, target, tags, coverage.clauses(tags), gradient, note=note)
+
+
+def _tags(arguments: Arguments, input: Array, target: Array) -> List[str]:
+    found = [f"rank{input.ndim}", dtypes.name(input), arguments.reduction]
+    assert arguments.reduction in REDUCTIONS, "a case that must be refused is made by refusals.py"
+    if dtypes.is_float(target):
+        found += ["probabilities", f"target-{dtypes.name(target)}"]
+    else:
+        ignored = target == arguments.ignore_index
+        rows = "all" if ignored.all() and target.size else "some" if ignored.any() else "none"
+        found += ["indices", dtypes.name(target), f"ignore-{rows}"]
+    found += ["ignore-default"] if arguments.ignore_index == -100 else []
+    found += ["ignore-non-negative" if arguments.ignore_index >= 0 else "ignore-negative"]
+    found += ["ignore-255"] if arguments.ignore_index == 255 else []
+    classes = input.shape[min(1, input.ndim - 1)]
+    found += ["ignore-inside"] if 0 <= arguments.ignore_index < classes else []
+    if arguments.weight is None:
+        found += ["unweighted"]
+    else:
+        found += ["weight", f"weight-{dtypes.name(arguments.weight)}"]
+    found += ["smoothing", f"smoothing-{arguments.label_smoothing:g}"] if arguments.label_smoothing else ["smoothing-0"]
+    found += [] if input.flags.c_contiguous and target.flags.c_contiguous else ["non-contiguous"]
+    found += [] if input.size else ["empty", "open-o2"]
+    return found
