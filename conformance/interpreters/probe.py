@@ -18,7 +18,6 @@ _MARK = "xent-probe "
 # The version is that of the distribution "torch" or of a variant such as "mindspore-ascend".
 _SCRIPT = """
 import json, platform, sys
-sys.path = [entry for entry in sys.path if entry]
 packages = {}
 
 def version(name):

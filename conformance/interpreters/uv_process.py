@@ -91,7 +91,7 @@ def run(
             process.terminate()
             raise
     if process.returncode:
-        raise Failure(step, _PASSWORD.sub("", summary(lines)) or f"ended with exit code {process.returncode}")
+        raise Failure(step, summary(lines) or f"ended with exit code {process.returncode}")
 
 
 def _lines(process: subprocess.Popen[bytes]) -> Iterator[str | None]:
@@ -113,7 +113,10 @@ def _lines(process: subprocess.Popen[bytes]) -> Iterator[str | None]:
 
 
 def summary(lines: Sequence[str]) -> str:
-    """The first and the last link of uv's error chain; for another program its last line. At most 400 characters."""
+    """The first and the last link of uv's error chain; for another program its last line.
+
+    At most 400 characters, and no password of an index.
+    """
     chain: list[str] = []
     for line in lines:
         if link := _LINK.match(line):
@@ -125,7 +128,7 @@ def summary(lines: Sequence[str]) -> str:
     if not chain:
         chain = [line.strip() for line in lines if line.strip()][-1:]
     ends = chain if len(chain) < 2 else [chain[0], chain[-1]]
-    return ": ".join(part.rstrip(":. ") for part in ends)[:400]
+    return _PASSWORD.sub("", ": ".join(part.rstrip(":. ") for part in ends))[:400]
 
 
 def explain(failure: Failure, framework: str, size: str, cache: Path) -> tuple[str, str]:

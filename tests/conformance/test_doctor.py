@@ -20,7 +20,7 @@ NAME = "{name}"
 FRAMEWORK = "{framework}"
 capabilities = None
 def version():
-    print("a framework that talks")
+    print("a framework that talks", end="")
     import {framework}
     return {framework}.__version__
 def device():

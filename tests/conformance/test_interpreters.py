@@ -317,6 +317,13 @@ class TestFailures:
         assert reason.endswith("No space left on device (os error 28))")
         assert "Free 0.1 GB or more" in remedy
 
+    def test_a_reason_is_one_line_without_passwords_whoever_said_it(self) -> None:
+        lines = ["Traceback:", "  deep", "ImportError: no http://me:pass@host/x", ""]
+        assert uv_process.summary(lines) == "ImportError: no http://host/x"
+        chain = ["error: Failed to fetch:", "  `http://me:pass@host`", "  cause: a", "  cause: b.", "hint: c"]
+        assert uv_process.summary(chain) == "Failed to fetch: `http://host`: b"
+        assert uv_process.summary([]) == ""
+
     def test_the_second_requirement_file_is_for_a_version_that_is_not_offered_only(self, toy: Path) -> None:
         hash = make_wheel(toy / "wheels", "1.1")
         pin(toy / "environments", hash, name="toy-index", version="1.1")
