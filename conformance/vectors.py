@@ -169,26 +169,26 @@ def _shape(value: Any, place: Place) -> Tuple[int, ...]:
     return lengths
 
 
-def _flatten(data: Any, place: Place, depth: int = 0) -> Tuple[Tuple[int, ...], List[Any]]:
-    """The shape of nested lists and their entries in order; entries are not looked at."""
+def _flatten(data: Any, place: Place, at: Tuple[int, ...] = ()) -> Tuple[Tuple[int, ...], List[Any]]:
+    """The shape of nested lists and their entries in order; entries are not looked at. `at`: the indices so far."""
     if not isinstance(data, list):
         return (), [data]
-    if depth == _MAX_RANK:
+    if len(at) == _MAX_RANK:
         place.refuse(f"data nests deeper than {_MAX_RANK} lists", "No framework here takes such an array.")
-    lists = sum(isinstance(item, list) for item in data)
-    if lists == 0:
+    kinds = set(map(type, data))
+    if list not in kinds:
         return (len(data),), data
-    if lists < len(data):
+    if len(kinds) > 1:
         odd = next(i for i, item in enumerate(data) if isinstance(item, list) != isinstance(data[0], list))
         other = "a list" if isinstance(data[0], list) else "a single value"
-        place.item(odd).refuse(f"ragged data: {shown(data[odd])} where [0] is {other}", _RAGGED)
-    shape, entries = _flatten(data[0], place.item(0), depth + 1)
-    entries = list(entries)
+        place.item(*at, odd).refuse(f"ragged data: {shown(data[odd])} where [0] is {other}", _RAGGED)
+    shape, first = _flatten(data[0], place, (*at, 0))
+    entries = list(first)
     for index in range(1, len(data)):
-        row_shape, row = _flatten(data[index], place.item(index), depth + 1)
+        row_shape, row = _flatten(data[index], place, (*at, index))
         if row_shape != shape:
             problem = f"ragged data: shape {list(row_shape)} where [0] has shape {list(shape)}"
-            place.item(index).refuse(problem, _RAGGED)
+            place.item(*at, index).refuse(problem, _RAGGED)
         entries += row
     return (len(data), *shape), entries
 
