@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -61,13 +60,3 @@ def native_checks(framework_python: Callable[[str], str]) -> Callable[[str, str]
         return checks
 
     return run
-
-
-@pytest.fixture
-def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty folder to stand in."""
-    monkeypatch.chdir(tmp_path)
-    yield tmp_path
-
-
-assert sys.version_info >= (3, 10), "the tests run in the tool's interpreter"

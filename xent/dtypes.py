@@ -34,7 +34,7 @@ def name(of: Union[np.dtype[Any], Array]) -> str:
     dtype = cast("np.dtype[Any]", getattr(of, "dtype", of))
     if dtype == BFLOAT16 or dtype.names == ("bfloat16",):
         return "bfloat16"
-    return dtype.name
+    return str(dtype.name)
 
 
 def dtype(name: str) -> np.dtype[Any]:
@@ -74,7 +74,8 @@ def from_bits(unsigned: Array, name: str) -> Array:
 def to_float64(array: Array) -> Array:
     """The exact values of a floating array as float64, same shape."""
     if name(array) == "bfloat16":
-        return (bits(array).astype(np.uint32) << np.uint32(16)).view(np.float32).astype(np.float64)
+        wide: Array = (bits(array).astype(np.uint32) << np.uint32(16)).view(np.float32).astype(np.float64)
+        return wide
     return np.asarray(array).astype(np.float64)
 
 
@@ -83,7 +84,7 @@ def from_float64(array: Any, name: str) -> Array:
     values = np.asarray(array, dtype=np.float64)
     if name != "bfloat16":
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            return values.astype(dtype(name))
+            return cast(Array, values.astype(dtype(name)))
     return from_bits(_bfloat16_bits(values), "bfloat16")
 
 
@@ -93,7 +94,7 @@ def unit_roundoff(name: str) -> float:
 
 
 def _bfloat16_bits(values: Array) -> Array:
-    """bfloat16 bits of float64 values. Through float32 rounded to ODD, so that the second rounding sees a sticky bit."""
+    """bfloat16 bits of float64 values: through float32 rounded to ODD, so that the second rounding sees what fell."""
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         single = values.astype(np.float32)
     nan = np.isnan(values)

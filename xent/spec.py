@@ -11,7 +11,7 @@ import math
 import numbers
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple, Type
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple, Type, cast
 
 import numpy as np
 
@@ -96,7 +96,7 @@ class CrossEntropySpec:
     def from_legacy(cls, *, size_average: Any = None, reduce: Any = None, **arguments: Any) -> CrossEntropySpec:
         """The spec of torch's two deprecated arguments, folded into `reduction` exactly as torch folds them.
 
-        Where either is given it overrides `reduction` (torch-1.8/reduction/legacy-override); a missing one counts as true.
+        Where either is given it overrides `reduction` (torch-1.8/reduction/override); a missing one is true.
 
         Args:
             size_average: None, or whether the losses are averaged rather than summed; ignored when `reduce` is false.
@@ -168,7 +168,9 @@ class CrossEntropySpec:
         weight = "None"
         if self.weight is not None:
             values = dtypes.to_data(self.weight[:6])
-            weight = f"{dtypes.name(self.weight)}[{', '.join(map(str, values))}{', ...' if self.weight.size > 6 else ''}]"
+            weight = (
+                f"{dtypes.name(self.weight)}[{', '.join(map(str, values))}{', ...' if self.weight.size > 6 else ''}]"
+            )
         return (
             f"CrossEntropySpec(weight={weight}, ignore_index={self.ignore_index}, "
             f"reduction={self.reduction!r}, label_smoothing={self.label_smoothing})"
@@ -272,12 +274,14 @@ def _label_smoothing(value: Any) -> float:
     must, clause = "must be a real number in [0, 1]", "torch-2.8/label-smoothing/range"
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise _refusal("label_smoothing", value, "type", "S4", must, clause)
-    if not 0 <= value <= 1:  # false for nan too
+    if not 0 <= cast(Any, value) <= 1:  # false for nan too
         raise _refusal("label_smoothing", value, "value", "S4", must, clause)
     return float(value) + 0.0  # -0.0 becomes 0.0
 
 
-def _finding(rule: str, argument: str, value: Any, message: str, clause: str, kind: str, severity: str = "error") -> Finding:
+def _finding(
+    rule: str, argument: str, value: Any, message: str, clause: str, kind: str, severity: str = "error"
+) -> Finding:
     return Finding(rule, None, argument, _shown(value), f"{message} ({rule}, {clause})", clause, severity, kind)
 
 
@@ -306,7 +310,8 @@ def _weight_findings(weight: Optional[dtypes.Array], shape: Tuple[int, ...]) -> 
 
 def _target_findings(ignore_index: int, shape: Tuple[int, ...], target: Any) -> Iterator[Finding]:
     if not _is_array(target) or not (dtypes.is_float(target) or dtypes.is_integer(target)):
-        message = f"target must be a NumPy array of integers (class indices) or floats (class probabilities); got {_shown(target)}"
+        kinds = "integers (class indices) or floats (class probabilities)"
+        message = f"target must be a NumPy array of {kinds}; got {_shown(target)}"
         yield _finding("S6", "target", target, message, "torch-2.8/target-indices/dtype", "type")
     elif dtypes.is_float(target):
         yield from _probability_findings(ignore_index, shape, target)

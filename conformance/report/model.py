@@ -1,0 +1,89 @@
+"""A report as data: schema ``xent-report/1``, assembled from cases, verdicts and the headers of results files.
+
+It holds one verdict for each case and implementation, so that planned = judged + skipped with a reason, always.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any, Iterable, Mapping, Sequence
+
+from xent.conformance.judge import VERDICTS, Verdict
+
+from xent import dtypes
+from xent.conformance.case import Case, digest
+from xent.spec import arguments_to_dict
+
+SCHEMA = "xent-report/1"
+
+
+def assemble(
+    cases: Sequence[Case],
+    implementations: Sequence[Mapping[str, Any]],
+    verdicts: Iterable[Verdict],
+    not_run: Sequence[tuple[str, str]],
+) -> dict[str, Any]:
+    """The report.
+
+    Args:
+        cases: all that were planned.
+        implementations: {id, name, version, device, mode, kernels} of every column, those that never ran included.
+        verdicts: one for each case and implementation.
+        not_run: (implementation, reason) of those that could not run at all.
+
+    Raises:
+        ValueError: a verdict is missing, doubled, or about something unplanned: nothing may count that didn't run.
+    """
+    listed = list(verdicts)
+    ids = [str(implementation["id"]) for implementation in implementations]
+    planned = Counter((name, case.id) for name in ids for case in cases)
+    judged = Counter((verdict.implementation, verdict.case) for verdict in listed)
+    if planned != judged:
+        missing, extra = planned - judged, judged - planned
+        raise ValueError(f"planned and judged differ: missing {list(missing)[:3]}, beyond the plan {list(extra)[:3]}")
+    summary = {name: Counter(verdict.verdict for verdict in listed if verdict.implementation == name) for name in ids}
+    return {
+        "schema": SCHEMA,
+        "implementations": [dict(implementation) for implementation in implementations],
+        "case_set": {"sha256": digest(cases), "count": len(cases)},
+        "summary": {name: {v: counts[v] for v in VERDICTS if counts[v]} for name, counts in summary.items()},
+        "cases": {case.id: _facts(case) for case in cases},
+        "verdicts": [_verdict(verdict) for verdict in listed],
+        "not_run": [{"implementation": name, "reason": reason} for name, reason in not_run],
+    }
+
+
+def accepted(report: Mapping[str, Any]) -> bool:
+    """Whether everything that was judged agrees: what ``--check`` asks. A report in which nothing agrees is not."""
+    found = {verdict for counts in report["summary"].values() for verdict in counts}
+    return found <= {"agrees", "unsupported", "no evidence"} and "agrees" in found and not report["not_run"]
+
+
+def _facts(case: Case) -> dict[str, Any]:
+    return {
+        "spec": arguments_to_dict(case.arguments),
+        "tags": list(case.tags),
+        "clauses": list(case.clauses),
+        "input": {"dtype": dtypes.name(case.input), "shape": list(case.input.shape)},
+        "target": {"dtype": dtypes.name(case.target), "shape": list(case.target.shape)},
+    }
+
+
+def _verdict(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "case": verdict.case,
+        "implementation": verdict.implementation,
+        "verdict": verdict.verdict,
+        "parts": list(verdict.parts),
+        "error_in_bounds": _number(verdict.error_in_bounds),
+        "error_in_ulps": _number(verdict.error_in_ulps),
+        "reason": verdict.reason,
+        "kernels": verdict.kernels,
+    }
+
+
+def _number(value: float | None) -> float | str | None:
+    """JSON has no infinity: it travels as text, as in vector files."""
+    if value is None or value - value == 0:
+        return value
+    return "nan" if value != value else "inf" if value > 0 else "-inf"

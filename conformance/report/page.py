@@ -1,0 +1,31 @@
+"""The report as one HTML file that needs no network: the matrix, then every case that does not simply agree."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any, Mapping
+
+import jinja2
+
+from xent.conformance.report import matrix
+
+_QUIET = ("agrees", "unsupported", "no evidence")
+
+
+def render(report: Mapping[str, Any]) -> str:
+    """The page. Everything from outside (ids, messages of frameworks) is escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("xent.conformance.report", ""), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    by_case: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for verdict in report["verdicts"]:
+        by_case[verdict["case"]].append(verdict)
+    findings = [(case, rows) for case, rows in by_case.items() if any(row["verdict"] not in _QUIET for row in rows)]
+    return environment.get_template("page.html").render(
+        report=report,
+        verdicts=matrix.VERDICTS,
+        sections=list(matrix.sections(report)),
+        notes=matrix.notes(report),
+        findings=findings,
+        quiet=_QUIET,
+    )

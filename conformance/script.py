@@ -1,0 +1,67 @@
+"""A script that reproduces one case when it is pasted into a framework's interpreter: every number in it is exact.
+
+An adapter gives the framework's own words as `SCRIPT` (with {input}, {target} and {loss}) and `TENSOR` (with {data} and
+{dtype}). For an adapter without them, and for invalid arguments' sake, the script calls the adapter itself.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from xent import dtypes
+from xent.adapters import layout
+from xent.adapters.text import literal
+from xent.conformance.case import Case
+
+_GENERIC = """\
+# needs xent beside the framework: PYTHONPATH=<the folder that holds the package xent>
+import {module} as adapter
+from xent import dtypes
+from xent.spec import Arguments
+
+getattr(adapter, "prepare", lambda: None)()
+arguments = Arguments({weight}, {ignore_index}, {reduction}, {label_smoothing})
+input = {input}
+target = {target}
+print(adapter.evaluate(arguments, input, target, gradient={gradient}))
+"""
+
+
+def reproduce(adapter: ModuleType, case: Case) -> str:
+    """The script for this case in the adapter's framework."""
+    template = getattr(adapter, "SCRIPT", None)
+    if template is None:
+        return _generic(adapter, case)
+    text: str = template.format(
+        input=_tensor(case.input, adapter.TENSOR, "permute"),
+        target=_tensor(case.target, adapter.TENSOR, "permute"),
+        loss=adapter.source(case.arguments),
+    )
+    return text
+
+
+def _generic(adapter: ModuleType, case: Case) -> str:
+    array = 'dtypes.from_data({data}, "{dtype}")'
+    arguments = case.arguments
+    return _GENERIC.format(
+        module=adapter.__name__,
+        weight=None if arguments.weight is None else _tensor(arguments.weight, array, "transpose"),
+        ignore_index=literal(arguments.ignore_index),
+        reduction=literal(arguments.reduction),
+        label_smoothing=literal(arguments.label_smoothing),
+        input=_tensor(case.input, array, "transpose"),
+        target=_tensor(case.target, array, "transpose"),
+        gradient=case.gradient,
+    )
+
+
+def _tensor(array: dtypes.Array, template: str, permute: str) -> str:
+    """The array in the framework's words, with its memory order; an empty one keeps its shape."""
+    base, axes = layout(array)
+    values = dtypes.to_float64(base) if dtypes.is_float(base) else base
+    text = template.format(data=literal(values.tolist()), dtype=dtypes.name(base))
+    if base.size == 0:
+        text += f".reshape({', '.join(map(str, base.shape))})"
+    if axes != tuple(range(array.ndim)):
+        text += f".{permute}({', '.join(map(str, axes))})"
+    return text

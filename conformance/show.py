@@ -1,0 +1,230 @@
+"""`xent show`: one case whole: the spec, the numbers of every implementation, the bound with its terms, and scripts."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import json
+import sys
+from pathlib import Path
+from typing import Any, Mapping, Sequence
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from xent import dtypes
+from xent.conformance import arrays, run, script
+from xent.conformance.answers import Answer, Answers, answers
+from xent.conformance.bound import Bound, gradient_bound, value_bound
+from xent.conformance.case import Case
+from xent.conformance.clauses import load as load_clauses
+from xent.conformance.judge import Verdict
+from xent.conformance.report.terminal import STYLES
+from xent.errors import UnreadableInput
+from xent.spec import CrossEntropySpec, arguments_to_dict
+
+_SOME = 12  # elements of an array shown in a row; the scripts hold all of them
+
+
+def main(options: argparse.Namespace) -> int:
+    """Shows what the options of `xent show` ask for, on stdout. Returns the exit code."""
+    folder = Path(options.folder)
+    case = _find(run.load_cases(folder), options.case)
+    columns = run.load_columns(folder)
+    if options.only is not None:
+        ids = [column.id for column in columns]
+        unknown = [name for name in options.only if name not in ids]
+        if unknown:
+            raise UnreadableInput(
+                "--only", None, f"no evidence of {unknown[0]!r} in {folder}", f"There is {', '.join(ids)}."
+            )
+        columns = [column for column in columns if column.id in options.only]
+    verdicts = {verdict.implementation: verdict for verdict in run.judge_columns([case], columns)}
+    scripts = {column.id: _script(column, case) for column in columns}
+    records = {column.id: column.results.by_case.get(case.id) for column in columns if column.results}
+    if options.json:
+        json.dump(_as_json(case, verdicts, records, scripts), sys.stdout, indent=1)
+        return 0
+    console = Console(highlight=False, soft_wrap=False)
+    right = answers(case)
+    _show_case(console, case)
+    _show_answer(console, right)
+    for name, verdict in verdicts.items():
+        _show_evidence(console, name, verdict, records.get(name), right)
+    _show_bounds(console, case, right)
+    for name, text in scripts.items():
+        if text:
+            console.rule(Text(f"reproduce it in {name}'s interpreter"), align="left")
+            print(text)  # not through rich: what is pasted must not be wrapped
+    return 0
+
+
+def _find(cases: Sequence[Case], wanted: str) -> Case:
+    """The case of that id, or the only one whose id holds that text."""
+    exact = [case for case in cases if case.id == wanted]
+    found = exact or [case for case in cases if wanted in case.id]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        shown = "\n  ".join(case.id for case in found[:20])
+        more = f"\n  and {len(found) - 20} more" if len(found) > 20 else ""
+        raise UnreadableInput(wanted, None, f"names {len(found)} cases:\n  {shown}{more}\n", "Name one of them.")
+    close = difflib.get_close_matches(wanted, [case.id for case in cases], n=3, cutoff=0.4)
+    remedy = f"Near it: {', '.join(close)}." if close else "The ids stand in the report."
+    raise UnreadableInput(wanted, None, "names no case of this run", remedy)
+
+
+def _script(column: run.Column, case: Case) -> str:
+    return script.reproduce(column.adapter, case) if hasattr(column.adapter, "evaluate") else ""
+
+
+def _show_case(console: Console, case: Case) -> None:
+    console.rule(Text(case.id), align="left")
+    table = _table()
+    if case.source:
+        table.add_row("source", case.source)
+    if case.note:
+        table.add_row("note", case.note)
+    table.add_row("tags", ", ".join(case.tags))
+    clauses = load_clauses()
+    for clause in case.clauses:
+        table.add_row("clause", f"{clause}: {clauses[clause].text}" if clause in clauses else clause)
+    arguments = case.arguments
+    table.add_row("weight", "None" if arguments.weight is None else _array(arguments.weight))
+    for name in ("ignore_index", "reduction", "label_smoothing"):
+        table.add_row(name, repr(getattr(arguments, name)))
+    table.add_row("input", _array(case.input))
+    table.add_row("target", _array(case.target))
+    console.print(table)
+
+
+def _show_answer(console: Console, right: Answers) -> None:
+    console.rule(Text("the specification"), align="left")
+    table = _table()
+    if right.refusal:
+        table.add_row("refuses", right.refusal)
+    if right.or_refusal:
+        table.add_row("may refuse", right.or_refusal)
+    for name, answer in (("value", right.value), ("gradient", right.gradient)):
+        if answer is not None:
+            table.add_row(name, _answer(answer))
+            table.add_row("  bound", _values(answer.bound))
+            if answer.why:
+                table.add_row("  open", answer.why)
+    console.print(table)
+
+
+def _show_evidence(
+    console: Console, name: str, verdict: Verdict, record: Mapping[str, Any] | None, right: Answers
+) -> None:
+    heading = Text(f"{name}: ").append(verdict.verdict, style=STYLES[verdict.verdict])
+    console.rule(heading, align="left")
+    table = _table()
+    if verdict.reason:
+        table.add_row("reason", verdict.reason)
+    if record is not None:
+        table.add_row("kernels", record["kernels"])
+        for part in ("value", "gradient"):
+            if record[part] is not None:
+                table.add_row(part, _array(arrays.decode(record[part])))
+        if verdict.error_in_bounds is not None:
+            table.add_row("error", f"{verdict.error_in_bounds:.3g} bounds, {verdict.error_in_ulps or 0:.3g} ulp")
+        if record["error"]:
+            error = record["error"]
+            table.add_row("error", f"{error['type']} ({error['phase']}): {error['message']}")
+        if record["signal"]:
+            table.add_row("signal", str(record["signal"]))
+        if record["stderr"]:
+            table.add_row("stderr", record["stderr"])
+        if record["casts"]:
+            table.add_row("casts", ", ".join(record["casts"]))
+        if record["ms"] is not None:
+            table.add_row("time", f"{record['ms']:.2f} ms in the framework's own calls")
+    console.print(table)
+
+
+def _show_bounds(console: Console, case: Case, right: Answers) -> None:
+    """The largest bound of value and gradient, term by term."""
+    if right.value is None or right.refusal or case.input.shape[min(1, case.input.ndim - 1)] == 0:
+        return
+    spec = CrossEntropySpec(*case.arguments)
+    console.rule(Text("the bound: what a good implementation may miss by, at its largest element"), align="left")
+    table = Table(box=None, pad_edge=False)
+    table.add_column("term")
+    limits: list[tuple[str, Bound]] = [("value", value_bound(spec, case.input, case.target))]
+    if right.gradient is not None:
+        limits.append(("gradient", gradient_bound(spec, case.input, case.target)))
+    for name, _ in limits:
+        table.add_column(name, justify="right")
+    names = list(dict.fromkeys(term for _, limit in limits for term in limit.terms))
+    places = [_largest(limit.total) for _, limit in limits]
+    for term in names:
+        cells = [
+            f"{limit.terms[term].ravel()[at]:.3g}" if term in limit.terms and at is not None else ""
+            for (_, limit), at in zip(limits, places, strict=True)
+        ]
+        table.add_row(term, *cells)
+    totals = [
+        f"{limit.total.ravel()[at]:.3g}" if at is not None else ""
+        for (_, limit), at in zip(limits, places, strict=True)
+    ]
+    table.add_row("total", *totals)
+    console.print(table)
+
+
+def _largest(total: dtypes.Array) -> int | None:
+    finite = np.where(np.isfinite(total), total, -1.0).ravel()
+    return int(finite.argmax()) if finite.size and finite.max() >= 0 else None
+
+
+def _table() -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    return table
+
+
+def _array(array: dtypes.Array) -> str:
+    values = dtypes.to_float64(array) if dtypes.is_float(array) else array
+    order = "" if array.flags.c_contiguous else ", non-contiguous"
+    return f"{dtypes.name(array)} {tuple(array.shape)}{order}: {_values(values)}"
+
+
+def _answer(answer: Answer) -> str:
+    return f"{answer.dtype} {tuple(answer.exact.shape)}: {_values(answer.exact)}"
+
+
+def _values(values: Any) -> str:
+    flat = np.asarray(values).ravel()
+    words = [f"{value:.10g}" if isinstance(value, np.floating) else str(value) for value in flat[:_SOME]]
+    return " ".join(words) + (f" ... ({flat.size} in all)" if flat.size > _SOME else "")
+
+
+def _as_json(
+    case: Case, verdicts: Mapping[str, Verdict], records: Mapping[str, Any], scripts: Mapping[str, str]
+) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    right = answers(case)
+    expected = {
+        name: None if answer is None else {"exact": _plain(answer.exact), "bound": _plain(answer.bound)}
+        for name, answer in (("value", right.value), ("gradient", right.gradient))
+    }
+    return {
+        "case": case.id,
+        "spec": arguments_to_dict(case.arguments),
+        "input": arrays.encode(case.input) if dtypes.is_float(case.input) else case.input.tolist(),
+        "target": arrays.encode(case.target) if dtypes.is_float(case.target) else case.target.tolist(),
+        "refusal": right.refusal,
+        **expected,
+        "implementations": {
+            name: {"verdict": asdict(verdict), "record": records.get(name), "script": scripts[name]}
+            for name, verdict in verdicts.items()
+        },
+    }
+
+
+def _plain(values: Any) -> Any:
+    return dtypes.to_data(np.asarray(values, dtype=np.float64))

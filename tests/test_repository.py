@@ -1,0 +1,112 @@
+"""The house: one import package, one-way imports, no framework at import time."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+FRAMEWORKS = {"torch", "mindspore", "oneflow"}
+HOUSES = {"xent": ROOT / "xent", "adapters": ROOT / "adapters", "conformance": ROOT / "conformance"}
+
+
+def modules(house: str) -> list[Path]:
+    """The house's own modules: rglob doesn't follow the links inside xent/."""
+    links = (ROOT / "xent/adapters", ROOT / "xent/conformance")
+    return [path for path in HOUSES[house].rglob("*.py") if not any(path.is_relative_to(link) for link in links)]
+
+
+def imported(path: Path, *, at_import_time: bool) -> set[str]:
+    """Absolute names of what a module imports; relative ones resolved from where it stands in the package."""
+    house = path.relative_to(ROOT).parts[0]
+    package = ["xent", *([] if house == "xent" else [house]), *path.relative_to(ROOT / house).parts[:-1]]
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    nodes = list(ast.walk(tree))
+    if at_import_time:
+        inside = {
+            id(node)
+            for item in nodes
+            if isinstance(item, (ast.FunctionDef, ast.AsyncFunctionDef))
+            for node in ast.walk(item)
+        }
+        inside |= {
+            id(node)
+            for item in nodes
+            if isinstance(item, ast.If) and "TYPE_CHECKING" in ast.unparse(item.test)
+            for node in ast.walk(item)
+        }
+        nodes = [node for node in nodes if id(node) not in inside]
+    names: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            stem = ".".join([*base, *([node.module] if node.module else [])])
+            names |= {stem, *(f"{stem}.{alias.name}" for alias in node.names)}
+    return names
+
+
+def test_the_two_links_make_one_package():
+    assert (ROOT / "xent/adapters").resolve() == ROOT / "adapters"
+    assert (ROOT / "xent/conformance").resolve() == ROOT / "conformance"
+
+
+def test_imports_run_one_way():
+    wrong = [
+        (path.relative_to(ROOT), name)
+        for house, barred in (("xent", ("xent.conformance", "xent.adapters")), ("adapters", ("xent.conformance",)))
+        for path in modules(house)
+        for name in imported(path, at_import_time=True)
+        if name.startswith(barred) and path.name != "__init__.py"
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("house", HOUSES)
+def test_no_module_imports_a_framework_at_import_time(house):
+    found = modules(house)
+    assert len(found) > 2
+    for path in found:
+        assert {name.split(".")[0] for name in imported(path, at_import_time=True)} & FRAMEWORKS == set(), path
+
+
+def test_importing_xent_is_lazy():
+    code = "import sys, xent; assert 'numpy' not in sys.modules; xent.CrossEntropySpec; assert 'numpy' in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_help_is_quick_and_imports_nothing_heavy():
+    code = (
+        "import sys\nfrom xent.conformance import cli\n"
+        "try:\n    cli.main(['--help'])\nexcept SystemExit as end:\n    assert end.code in (0, None)\n"
+        "heavy = {'numpy', 'rich', 'jinja2', 'jsonschema', 'mpmath', 'torch', 'mindspore', 'oneflow'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    times = []
+    for _ in range(5):
+        started = time.perf_counter()
+        subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+        times.append(time.perf_counter() - started)
+    assert min(times) < 0.5  # the aim is 150 ms; this bar only catches a heavy import on a noisy machine
+
+
+def test_the_wheel_holds_one_package_with_its_data(tmp_path):
+    subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)],
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    (wheel,) = tmp_path.glob("xent_loss-*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    tops = {name.split("/")[0] for name in names if ".dist-info" not in name}
+    assert tops == {"xent"}
+    for house in ("adapters", "conformance"):
+        for path in HOUSES[house].rglob("*"):
+            if path.is_file() and "__pycache__" not in path.parts:
+                assert f"xent/{path.relative_to(ROOT)}" in names, f"{path.relative_to(ROOT)} is not in the wheel"
