@@ -13,7 +13,7 @@ Document: mint (mindspore-mint-CrossEntropyLoss). Peculiarities, each with its s
 from __future__ import annotations
 
 import contextlib
-from typing import Any, Tuple
+from typing import Any, ContextManager, List, Tuple
 
 import numpy as np
 
@@ -93,7 +93,8 @@ def evaluate_on(
     device: str, spec: CrossEntropySpec | Arguments, input: dtypes.Array, target: dtypes.Array, *, gradient: bool
 ) -> Evaluation:
     """`evaluate` for that device: ``"cpu"`` puts the stand-ins in place, any other runs the loss as it is."""
-    with stand_ins() if device == "cpu" else contextlib.nullcontext([]) as called:
+    leaves: ContextManager[List[str]] = stand_ins() if device == "cpu" else contextlib.nullcontext([])
+    with leaves as called:
         value, slope = _run(spec, input, target, gradient)
     return Evaluation(value, slope, kernels="stand-in" if called else "native")
 

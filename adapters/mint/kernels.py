@@ -1,8 +1,8 @@
 """What the Ascend kernels under mint.nn.CrossEntropyLoss promise, in NumPy: the arithmetic of the stand-ins.
 
-Sources: MindSpore 2.10's bindings (``kernel/ascend/aclnn/pyboost_impl/customize/{log_softmax_ext,nllloss,nllloss_2d}``),
+Sources: MindSpore's bindings (``kernel/ascend/aclnn/pyboost_impl/customize``: log_softmax_ext, nllloss, nllloss_2d),
 its bprop of NLLLoss and NLLLoss2d (``grad_nn_ops.cc``), and the published CANN operators that they launch (ops-nn,
-``loss/nll_loss``: documents aclnnNLLLoss and aclnnNLLLoss2d, their parameter checks, the kernel).
+``loss/nll_loss``: the documents of aclnnNLLLoss and aclnnNLLLoss2d, their parameter checks, the kernel).
 
 Everything is computed in float64 and rounded once to the dtype that the kernel returns. float64 itself is no dtype of
 the Ascend kernels; it is computed here too, since MindSpore on a CPU takes it and mint's own code runs the same.
@@ -34,7 +34,7 @@ def log_softmax(input: Array, axis: int) -> Array:
 
 
 def log_softmax_gradient(output: Array, slope: Array, axis: int) -> Array:
-    """LogSoftmaxGrad: from the output AS ROUNDED to its dtype, which is all that MindSpore keeps of the forward pass."""
+    """LogSoftmaxGrad: from the output as ROUNDED to its dtype, since MindSpore hands on no more than that."""
     wide = slope.astype(np.float64)
     with np.errstate(all="ignore"):
         result = wide - np.exp(output.astype(np.float64)) * wide.sum(axis, keepdims=True)

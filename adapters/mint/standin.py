@@ -6,8 +6,10 @@ mint.nn.CrossEntropyLoss is Python in ``mindspore.ops.function.nn_func`` over a 
 |---|---|---|
 | log_softmax_ext | not registered | `kernels.log_softmax` |
 | nllloss_2d_op | not registered | `kernels.nll_loss` |
-| nllloss_impl | refuses 1-D input; with reduction none leaves ignored rows as the memory was | `kernels.nll_loss` for these two, else the CPU kernel |
-| masked_fill_op | refuses the int 0 that mint passes | the CPU kernel, the value given in input's dtype |
+| nllloss_impl, 1-D input | refused | `kernels.nll_loss` |
+| nllloss_impl, 2-D, reduction none | ignored rows stay as the memory was, other tensors' numbers | `kernels.nll_loss` |
+| nllloss_impl, 2-D, mean and sum | runs | none: the CPU kernel |
+| masked_fill_op | refuses the int 0 that mint passes | the CPU kernel, with 0 in input's dtype |
 
 A stand-in leaves what it does not know (bfloat16, a reduction or ignore_index that is none) to the real leaf, whose
 exception goes through. They differentiate with respect to input, like the kernels; in PyNative only.
@@ -89,15 +91,13 @@ def _nll_loss(real: Any, input: Any, target: Any, weight: Any, reduction: Any, i
         totals.append(total)
         return loss
 
-    loss = _differentiable()(
-        forward, lambda x, output, slope: kernels.nll_loss_gradient(x, *rows, totals[0], slope)
-    )(input)
-    return loss, _tensor(totals[0])
+    def backward(x: Array, output: Array, slope: Array) -> Array:
+        return kernels.nll_loss_gradient(x, *rows, totals[0], slope)
+
+    return _differentiable()(forward, backward)(input), _tensor(totals[0])
 
 
-def _nll_loss_where_missing(
-    real: Any, input: Any, target: Any, weight: Any, reduction: Any, ignore_index: Any
-) -> Any:
+def _nll_loss_where_missing(real: Any, input: Any, target: Any, weight: Any, reduction: Any, ignore_index: Any) -> Any:
     if input.ndim == 2 and reduction != "none":
         return NotImplemented
     return _nll_loss(real, input, target, weight, reduction, ignore_index)
@@ -129,7 +129,7 @@ def _tensor(array: Array) -> Any:
 
 @functools.lru_cache(maxsize=None)
 def _differentiable() -> Any:
-    """A MindSpore cell for a NumPy function of one tensor and its derivative. Made when needed: it imports MindSpore."""
+    """A MindSpore cell for a NumPy function of one tensor and its derivative; made late, since it needs MindSpore."""
 
     class Differentiable(_mindspore().nn.Cell):  # type: ignore[misc]  # MindSpore has no types
         def __init__(self, forward: Any, backward: Any) -> None:
