@@ -100,6 +100,7 @@ def test_a_good_file_is_read(write: Write) -> None:
     assert one.expected.value[0] == 1
     assert np.isnan(one.expected.value[1])
     assert (one.expected.gradient, one.expected.atol, one.expected.rtol) == (None, 5e-5, 0.0)
+    assert not one.gradient  # nothing was printed of it
     assert (one.clauses, one.tags) == (("mint/input/dtype",), ("mine",))
     assert refused.arguments.label_smoothing == 1.1
     assert dtypes.name(refused.input) == "bfloat16"
