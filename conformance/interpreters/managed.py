@@ -148,7 +148,7 @@ def _create(maker: _Maker, requirements: Requirements, python: str, folder: Path
     command = [str(maker.uv), "venv", "--no-project", "--python", python, str(folder)]
     # Only a Python that isn't here is downloaded, and not against the user's own setting.
     downloads = "never" if os.sep in python else os.environ.get("UV_PYTHON_DOWNLOADS", "automatic")
-    _step(maker, "python", command, maker.environment(UV_PYTHON_DOWNLOADS=downloads))
+    _step(maker, "create" if os.sep in python else "python", command, maker.environment(UV_PYTHON_DOWNLOADS=downloads))
 
 
 def _install(maker: _Maker, requirements: Requirements, folder: Path) -> None:

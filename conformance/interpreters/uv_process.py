@@ -24,7 +24,7 @@ class Failure(Exception):
     """A program that failed.
 
     Attributes:
-        step: ``"python"``, ``"install"`` or ``"import"``.
+        step: ``"python"`` (download it), ``"create"``, ``"install"`` or ``"import"``.
         reason: what it said, in one line.
     """
 
@@ -148,9 +148,11 @@ def explain(failure: Failure, framework: str, size: str, cache: Path) -> tuple[s
         return f"{framework} was installed but doesn't import ({said})", "A system library may be missing."
     if failure.step == "python":
         return (
-            f"no fitting Python was found, and none could be made ready ({said})",
-            "Install that Python, and run again.",
+            f"no Python that it runs on is here, and none could be downloaded ({said})",
+            "Install one, and run again.",
         )
+    if failure.step == "create":
+        return f"its environment couldn't be created ({said})", f"Look at {cache}."
     return (
         f"{framework} couldn't be installed ({said})",
         "Check the network and pip's configuration (python -m pip config list), and run again.",

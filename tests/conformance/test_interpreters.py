@@ -292,7 +292,11 @@ class TestFailures:
     def test_no_fitting_python(self, toy: Path) -> None:
         file = toy / "environments" / "toy.txt"
         file.write_text(file.read_text().replace(f"pythons: {RUNNING}", "pythons: 3.99"))
-        assert "no fitting Python was found, and none could be made ready" in refusal().reason
+        assert "no Python that it runs on is here, and none could be downloaded (" in refusal().reason
+
+    def test_uv_itself_refuses(self, toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("UV_OFFLINE", "perhaps")
+        assert "its environment couldn't be created (Failed to parse" in refusal().reason
 
     def test_a_platform_without_wheels(self, toy: Path) -> None:
         pin(toy / "environments", "0" * 64, platforms="linux-pdp11")
@@ -365,7 +369,7 @@ class TestOthersAtIt:
         assert outputs[0].splitlines()[-1] == outputs[1].splitlines()[-1]
 
     def test_a_killed_maker_leaves_nothing_that_counts_as_finished(self, toy: Path) -> None:
-        with start(toy, TOY_SLEEP="5") as process:
+        with start(toy, TOY_SLEEP="3") as process:
             assert process.stdout is not None
             for line in process.stdout:
                 if "importing toy for the first time" in line:
