@@ -95,6 +95,13 @@ def judge_columns(cases: Sequence[Case], columns: Sequence[Column]) -> list[judg
     )
 
 
+def built_in_cases() -> list[Case]:
+    """The documents' examples and the standard cases."""
+    from xent.conformance import standard
+
+    return [*vectors.document_vectors(), *standard.cases()]
+
+
 def load_columns(folder: Path) -> list[Column]:
     """The evidence in a run's folder, for `xent show`."""
     found = sorted((folder / "results").glob("*.jsonl"))
@@ -142,10 +149,8 @@ def _user_modules(user: bool) -> Iterator[None]:
 
 def _cases(paths: Sequence[str]) -> list[Case]:
     """The cases of the vector files, or, where none is named, the documents' and the standard ones."""
-    from xent.conformance import standard
-
     if not paths:
-        return [*vectors.document_vectors(), *standard.cases()]
+        return built_in_cases()
     found = [case for path in paths for case in vectors.read(path)]
     seen: set[str] = set()
     for case in found:
@@ -243,9 +248,7 @@ def _run_all(
             found = interpreters.resolve(name, adapter.FRAMEWORK, named, say)
             say(f"starts in {found.path}" if found.how == "named" else "starts")
             implementation = runner.Implementation(name, adapter.__name__)
-            evidence = runner.run_worker(
-                implementation, found, cases, folder, options.timeout, follow, reuse=True
-            )
+            evidence = runner.run_worker(implementation, found, cases, folder, options.timeout, follow, reuse=True)
         except Unavailable as error:
             say("not run")
             return Column(name, adapter, None, f"{error.reason}" + (f". {error.remedy}" if error.remedy else ""))
