@@ -104,8 +104,9 @@ def _digest_one(case: Case) -> bytes:
 
 def _description(array: np.ndarray) -> List[object]:
     axes = layout(array)[1]
+    outermost_first = sorted(range(array.ndim), key=axes.__getitem__)
     # An axis of extent 1 has no place in memory order: its stride is arbitrary and changes when the array travels.
-    order = [axis for axis in axes if array.size and array.shape[axes.index(axis)] > 1]
+    order = [axis for axis in outermost_first if array.size and array.shape[axis] > 1]
     return [dtypes.name(array), list(array.shape), order]
 
 

@@ -203,8 +203,7 @@ class _Run:
                     hello: dict[str, Any] = entry["hello"]
                     return hello
                 if isinstance(entry.get("unavailable"), dict):
-                    error = entry["unavailable"]
-                    raise Unavailable(self.implementation.id, f"{error['type']}: {error['message'].rstrip('.')}")
+                    raise Unavailable(self.implementation.id, **entry["unavailable"])
             if status is not None:
                 raise self._unavailable(f"its worker ended with {death(status)} before the first case", worker)
             if time.monotonic() > deadline:

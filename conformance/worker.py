@@ -29,6 +29,7 @@ from typing import Any, Dict, List, Sequence, Tuple
 import numpy as np
 
 from xent import adapters
+from xent.errors import Unavailable
 from xent.spec import CrossEntropySpec
 
 from . import arrays, transport
@@ -91,7 +92,7 @@ def main(argv: Sequence[str]) -> None:
         plan, left_out = _plan(adapter, cases)
         journal.append({"hello": {**_who(adapter), "planned": [case.id for case in plan], "left_out": left_out}})
     except BaseException as error:
-        journal.append({"unavailable": _error(error)})
+        journal.append({"unavailable": _why(error)})
         os._exit(1)
     recorded = set(_wait_for_go(journal, parent))
     for case in plan:
@@ -214,6 +215,14 @@ def _array(name: str, array: Any) -> Dict[str, Any]:
         return arrays.encode(array)
     except ValueError as error:
         raise ValueError(f"the adapter's {name} can't be recorded: {error}") from error
+
+
+def _why(error: BaseException) -> Dict[str, Any]:
+    """Why the framework isn't ready, and the next step where one is known."""
+    if isinstance(error, Unavailable):
+        return {"reason": error.reason, "remedy": error.remedy}
+    described = _error(error)
+    return {"reason": f"{described['type']}: {described['message'].rstrip('.')}", "remedy": None}
 
 
 def _error(error: BaseException) -> Dict[str, str]:

@@ -1,0 +1,16 @@
+"""An adapter that calls os.abort() in every tenth case."""
+
+import os
+import sys
+
+from plugins import base
+
+base.install(globals())
+NAME = "aborts"
+
+
+def evaluate(spec, input, target, *, gradient):
+    if base.number(input) % 10 == 3:
+        print("\x1b[31mabout to abort\x1b[0m in case", base.number(input), file=sys.stderr)
+        os.abort()
+    return base.ordinary(input, gradient)
