@@ -12,13 +12,13 @@ import textwrap
 import time
 import types
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from xent.conformance import interpreters
-from xent.conformance.interpreters import managed, pip_settings, probe, pythons, requirements, uv_process
+from xent.conformance.interpreters import probe, requirements, uv_process
 from xent.errors import Unavailable
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -68,6 +68,11 @@ def stub(path: Path, version: str = "[3, 99, 1]", packages: str = "{}") -> Path:
     path.write_text(f"#!/bin/sh\necho 'xent-probe {answer}'\n")
     path.chmod(0o755)
     return path
+
+
+def pyenv_pythons(version: str) -> list[Path]:
+    root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    return [path for path in (root / "versions").glob(f"{version}*/bin/python") if path.exists()]
 
 
 @pytest.fixture
@@ -404,165 +409,3 @@ class TestOthersAtIt:
         said: list[str] = []
         interpreters.resolve("toy", "toy", {}, said.append)
         assert any(re.fullmatch(r"toy: still at it after \d+ s", line) for line in said)
-
-
-class TestPipSettings:
-    def translate(self, **options: str) -> pip_settings.UvSettings:
-        return pip_settings.translate({name.replace("_", "-"): value for name, value in options.items()}, {})
-
-    def test_a_later_section_replaces_an_earlier_one(self) -> None:
-        listing = (
-            "global.index-url='https://a/simple'\nglobal.find-links='/global'\ninstall.find-links='/install'\n"
-            ":env:.find-links='/env'\nfreeze.timeout='7'\nnot a setting\nglobal.cert=broken(\n"
-        )
-        assert pip_settings.parse(listing) == {"index-url": "https://a/simple", "find-links": "/env"}
-
-    def test_what_pip_really_prints(self, toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        (toy / "pip.conf").write_text(
-            "[global]\nindex_url = https://a/simple\nextra-index-url =\n  https://b/simple\n  https://c/simple\n"
-            "timeout = 7\n"
-            "[install]\ntrusted-host = a\n  b\n"
-        )
-        for name in ("PIP_NO_INDEX", "PIP_FIND_LINKS"):
-            monkeypatch.delenv(name)
-        monkeypatch.setenv("PIP_CONFIG_FILE", str(toy / "pip.conf"))
-        monkeypatch.setenv("PIP_DEFAULT_TIMEOUT", "99")
-        monkeypatch.setenv("PIP_FIND_LINKS", "/wheels https://d/wheels")
-        settings = pip_settings.read()
-        assert settings.environment["UV_DEFAULT_INDEX"] == "https://a/simple"
-        assert settings.environment["UV_INDEX"] == "https://b/simple https://c/simple"
-        assert settings.environment["UV_INDEX_STRATEGY"] == "unsafe-best-match"
-        assert settings.environment["UV_HTTP_TIMEOUT"] == "99"  # an environment variable outweighs every file
-        given = " ".join(settings.arguments)  # and more, where a file for all users says more
-        assert "--find-links /wheels --find-links https://d/wheels" in given
-        assert "--allow-insecure-host a --allow-insecure-host b" in given
-
-    def test_no_index_outweighs_every_index(self) -> None:
-        settings = self.translate(no_index="true", index_url="https://a", extra_index_url="https://b")
-        assert settings == pip_settings.UvSettings(("--no-index",), {})
-        assert self.translate(no_index="0", index_url="https://a").environment == {"UV_DEFAULT_INDEX": "https://a"}
-
-    def test_paths_are_made_absolute_and_addresses_left_alone(self, monkeypatch: pytest.MonkeyPatch, toy: Path) -> None:
-        monkeypatch.chdir(toy)
-        arguments = self.translate(constraint="c.txt https://h/c.txt", find_links="file:///w ./w").arguments
-        assert arguments == (
-            "--find-links", "file:///w", "--find-links", str(toy / "w"),
-            "--constraint", str(toy / "c.txt"), "--constraint", "https://h/c.txt",
-        )  # fmt: skip
-
-    def test_certificates_proxy_time_and_keyring(self) -> None:
-        settings = self.translate(
-            cert="/ca.pem", client_cert="/me.pem", proxy="host:3128", timeout="180", retries="2",
-            keyring_provider="import",
-        )  # fmt: skip
-        assert settings.arguments == ()
-        assert settings.environment == {
-            "SSL_CERT_FILE": "/ca.pem", "SSL_CLIENT_CERT": "/me.pem", "UV_HTTP_TIMEOUT": "180", "UV_HTTP_RETRIES": "2",
-            "UV_KEYRING_PROVIDER": "subprocess", "HTTP_PROXY": "http://host:3128", "HTTPS_PROXY": "http://host:3128",
-            "ALL_PROXY": "http://host:3128",
-        }  # fmt: skip
-
-    def test_the_bundle_that_pip_takes_from_the_environment(self) -> None:
-        translate = pip_settings.translate
-        assert translate({}, {"REQUESTS_CA_BUNDLE": "/r.pem"}).environment == {"SSL_CERT_FILE": "/r.pem"}
-        assert translate({}, {"REQUESTS_CA_BUNDLE": "/r.pem", "SSL_CERT_FILE": "/s.pem"}).environment == {}
-
-    def test_no_pip_is_no_configuration(self, monkeypatch: pytest.MonkeyPatch, toy: Path) -> None:
-        monkeypatch.setattr(sys, "executable", str(toy / "nothing"))
-        monkeypatch.setenv("PATH", "")
-        assert pip_settings.read() == pip_settings.UvSettings()
-
-
-def pyenv_pythons(version: str) -> list[Path]:
-    root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
-    return [path for path in (root / "versions").glob(f"{version}*/bin/python") if path.exists()]
-
-
-class TestPythons:
-    @pytest.fixture
-    def machine(self, tmp_path: Path) -> Callable[[], pythons.Probe | None]:
-        """Looks for a Python 3.99 on a machine whose home and PATH lie under tmp_path."""
-        shim = tmp_path / "path" / "python3.99"
-        shim.parent.mkdir()
-        shim.write_text("#!/bin/sh\necho 'pyenv: python3.99: command not found' >&2\nexit 127\n")
-        shim.chmod(0o755)
-        environ = {"HOME": str(tmp_path), "PATH": str(shim.parent)}
-        return lambda: pythons.find("3.99", Path("/bin/false"), environ)
-
-    @pytest.mark.parametrize(
-        "place",
-        [
-            "path/python3", ".pyenv/versions/3.99.1/bin/python", "miniconda3/envs/other/bin/python3.99",
-            "miniforge3/bin/python3.99",
-        ],
-    )  # fmt: skip
-    def test_found_wherever_it_lies_past_a_shim_that_fails(
-        self, tmp_path: Path, machine: Callable[[], pythons.Probe | None], place: str
-    ) -> None:
-        assert machine() is None
-        stub(tmp_path / place)
-        found = machine()
-        assert found is not None
-        assert (found.path, found.release) == (tmp_path / place, "3.99.1")
-
-    def test_found_by_conda_s_own_list(self, tmp_path: Path, machine: Callable[[], pythons.Probe | None]) -> None:
-        stub(tmp_path / "elsewhere" / "bin" / "python3.99")
-        (tmp_path / ".conda").mkdir()
-        (tmp_path / ".conda" / "environments.txt").write_text(f"/gone\n{tmp_path / 'elsewhere'}\n")
-        assert machine() is not None
-
-    def test_another_version_or_another_kind_is_passed_over(
-        self, tmp_path: Path, machine: Callable[[], pythons.Probe | None]
-    ) -> None:
-        other = stub(tmp_path / "path" / "python3", version="[3, 9, 9]")
-        assert machine() is None
-        stub(other)
-        other.write_text(other.read_text().replace('"cpython": true', '"cpython": false'))
-        assert machine() is None
-
-    def test_the_running_version_is_found_without_looking_far(self) -> None:
-        found = pythons.find(RUNNING, Path("/bin/false"), {"HOME": "/nowhere", "PATH": ""})
-        assert found is not None
-        assert found.minor == RUNNING
-
-
-FILES = sorted(requirements.FOLDER.glob("*.txt"))
-
-
-class TestRequirementFiles:
-    def test_the_three_frameworks_are_pinned(self) -> None:
-        pins = {
-            line.split(" ")[0] for file in FILES for line in file.read_text().splitlines() if re.match(r"[a-z]", line)
-        }
-        assert pins >= {
-            "torch==2.13.0", "torch==2.13.0+cpu", "mindspore==2.10.0", "oneflow==0.9.0",
-            "nvidia-cudnn-cu11==8.9.6.50", "nvidia-cublas-cu11==11.11.3.6",
-        }  # fmt: skip
-
-    @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-    def test_every_requirement_is_exact_and_hashed_and_no_place_is_named(self, file: Path) -> None:
-        loaded = requirements.load(file)
-        assert loaded.framework == file.stem.split("-")[0]
-        assert loaded.pythons
-        assert re.fullmatch(r"\d+\.\d GB", loaded.size)
-        assert "linux-x86_64" in loaded.platforms
-        assert "://" not in loaded.text
-        assert not re.search(r"^--|\s/\w+/|@ ", loaded.text, re.MULTILINE)
-        text = re.sub(r"\\\n", " ", re.sub(r"^\s*#.*\n", "", loaded.text, flags=re.MULTILINE))
-        for line in text.splitlines():
-            assert re.fullmatch(r"[a-z0-9-]+==[\w.+]+( ;[^#]+?)?\s+(--hash=sha256:[0-9a-f]{64}\s*)+", line), line[:80]
-
-    def test_a_file_without_its_first_lines_is_refused(self, tmp_path: Path) -> None:
-        (tmp_path / "toy.txt").write_text("# framework: toy\n")
-        with pytest.raises(ValueError, match=r"toy.txt lacks the line '# pythons: ...'"):
-            requirements.load(tmp_path / "toy.txt")
-
-    def test_the_cache_is_the_user_s(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("HOME", "/home/me")
-        monkeypatch.setenv("XDG_CACHE_HOME", "relative")
-        assert requirements.cache_folder() == Path("/home/me/.cache/xent/environments")
-        monkeypatch.setenv("XDG_CACHE_HOME", "/else")
-        assert requirements.cache_folder() == Path("/else/xent/environments")
-
-    def test_people_are_always_told_of_the_option(self) -> None:
-        assert managed.own("mint") == "Or name an interpreter that has it: --python mint=INTERPRETER."
