@@ -306,7 +306,7 @@ def _gradient_terms(spec: CrossEntropySpec, rows: _Rows) -> Tuple[Dict[str, Arra
         "sum over classes": k * (summed - 1) * u * share,
         "products": 4 * k * u * (share + size),
         "weight sum": k * np.abs(gradient) * (error / (1 - error) if error < 1 else np.inf),
-        "underflow": _smallest_normal(rows) * (k * total + 1) + np.zeros_like(p),
+        "underflow": _smallest_normal(rows) * (k * (total + 1) + 1) + np.zeros_like(p),
     }
     if divisor == 0 or error >= 1:
         terms = {name: np.zeros_like(p) for name in terms}
