@@ -5,16 +5,18 @@ It holds one verdict for each case and implementation, so that planned = judged 
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import Any, Iterable, Mapping, Sequence
 
-from xent.conformance.judge import VERDICTS, Verdict
-
 from xent import dtypes
 from xent.conformance.case import Case, digest
+from xent.conformance.judge import VERDICTS, Verdict
 from xent.spec import arguments_to_dict
 
 SCHEMA = "xent-report/1"
+# Frameworks print control characters and halves of characters into their messages; no rendering can hold them all.
+_UNPRINTABLE = re.compile("[^\n\u0020-\u007e\u00a0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def assemble(
@@ -49,7 +51,7 @@ def assemble(
         "summary": {name: {v: counts[v] for v in VERDICTS if counts[v]} for name, counts in summary.items()},
         "cases": {case.id: _facts(case) for case in cases},
         "verdicts": [_verdict(verdict) for verdict in listed],
-        "not_run": [{"implementation": name, "reason": reason} for name, reason in not_run],
+        "not_run": [{"implementation": name, "reason": _UNPRINTABLE.sub("\ufffd", reason)} for name, reason in not_run],
     }
 
 
@@ -77,7 +79,7 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
         "parts": list(verdict.parts),
         "error_in_bounds": _number(verdict.error_in_bounds),
         "error_in_ulps": _number(verdict.error_in_ulps),
-        "reason": verdict.reason,
+        "reason": _UNPRINTABLE.sub("\ufffd", verdict.reason),
         "kernels": verdict.kernels,
     }
 
