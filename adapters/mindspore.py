@@ -6,6 +6,7 @@ Document: differences (mindspore-nn-differences-with-torch). Peculiarities, each
   that the loss refuses float64 and bfloat16 logits, weights and probabilities (measured) is left to the evidence.
 - The inputs are called logits and labels (differences/input/same) and are to be renamed: they go by position.
 - label_smoothing must be a float and ignore_index an int, 0 and numpy.int64 are refused (measured, 2.10.0).
+- A negative class index is taken from the end of the class dimension, without an error (measured, 2.10.0).
 - Errors of asynchronous PyNative surface in a LATER call (measured): `prepare` makes it synchronous, once a process.
 - value_and_grad runs the forward pass itself; separate calls would run it twice.
 - NumPy has no bfloat16: float32 holds every bfloat16, and the cast back is exact (measured; nans lose payloads).
@@ -18,11 +19,10 @@ from typing import Any
 import numpy as np
 
 from xent import dtypes
+from xent.adapters import Capabilities, Entry, Evaluation, framework_of, layout, phase
+from xent.adapters.framework import expect_loss, framework
+from xent.adapters.text import call
 from xent.spec import Arguments, CrossEntropySpec
-
-from . import Capabilities, Entry, Evaluation, framework_of, layout, phase
-from .framework import expect_loss, framework
-from .text import call
 
 NAME = "mindspore"
 FRAMEWORK = "mindspore"

@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 
 from xent import dtypes
+from xent.adapters import Capabilities, Evaluation, phase
+from xent.adapters.framework import expect_loss
+from xent.adapters.text import call
 from xent.spec import Arguments, CrossEntropySpec
-
-from . import Capabilities, Evaluation, phase
-from .framework import expect_loss
-from .text import call
 
 NAME = "numpy"
 FRAMEWORK = "numpy"

@@ -5,6 +5,7 @@ Document: oneflow. Peculiarities, each with its source:
 - The document leaves every dtype open. On CPU no float16 or bfloat16 kernel exists, and class indices of 8 bits are
   refused (measured, 0.9.0): both as oneflow's own exceptions.
 - The constructor checks label_smoothing's range (nan passes) and asserts reduction without a message (measured, 0.9.0).
+- A class index outside [0, C) contributes nothing, like an ignored one, without an error (measured, 0.9.0).
 - NumPy has no bfloat16 and oneflow takes none from it: float32 holds every bfloat16, and the cast of such a value back
   is exact, so the tensor that the loss receives is the array given (measured: every pattern but the nans' payloads).
 - ``oneflow.tensor`` reads a big-endian array as if it were little-endian, silently (measured, 0.9.0).
@@ -17,11 +18,10 @@ from typing import Any
 import numpy as np
 
 from xent import dtypes
+from xent.adapters import Capabilities, Entry, Evaluation, framework_of, layout, phase
+from xent.adapters.framework import expect_loss, framework
+from xent.adapters.text import call
 from xent.spec import Arguments, CrossEntropySpec
-
-from . import Capabilities, Entry, Evaluation, framework_of, layout, phase
-from .framework import expect_loss, framework
-from .text import call
 
 NAME = "oneflow"
 FRAMEWORK = "oneflow"

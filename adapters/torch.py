@@ -6,9 +6,11 @@ Documents: torch-2.8 and torch-1.8. Peculiarities, each with its source:
   means something else everywhere else. They override reduction (torch-2.8/reduction/override).
 - Class indices are int64 (torch-2.8/target-indices/dtype). "float" for class probabilities
   (torch-2.8/target-probabilities/dtype) is read as any floating dtype: no narrowing.
-- The constructor checks nothing; torch checks reduction and label_smoothing at the call (measured, 2.13).
-- label_smoothing and class probabilities came with 1.10, unbatched input with 1.11 (measured). A spec without smoothing
-  constructs on any version; with smoothing, an older torch raises its own TypeError, which names the argument.
+- The constructor checks nothing. The call refuses label_smoothing 1.1 and an unknown reduction, and takes -0.1, nan and
+  "elementwise_mean" (measured, 2.13).
+- label_smoothing and class probabilities came with 1.10, unbatched input with 1.11. A spec without smoothing constructs
+  on any version; with it, an older torch raises its own TypeError, which names the argument (measured, 1.8.1).
+- A float64 weight or target with float32 class probabilities gives a float64 result (measured, 2.13).
 - torch has bfloat16 and NumPy has not: its bits travel as int16, which is exact.
 """
 
@@ -19,11 +21,10 @@ from typing import Any
 import numpy as np
 
 from xent import dtypes
+from xent.adapters import Capabilities, Entry, Evaluation, framework_of, layout, phase
+from xent.adapters.framework import expect_loss, framework
+from xent.adapters.text import call
 from xent.spec import Arguments, CrossEntropySpec
-
-from . import Capabilities, Entry, Evaluation, framework_of, layout, phase
-from .framework import expect_loss, framework
-from .text import call
 
 NAME = "torch"
 FRAMEWORK = "torch"
