@@ -323,6 +323,7 @@ def _implementation(column: Column) -> dict[str, Any]:
 
 
 def _exit_code(report: Mapping[str, Any], columns: Sequence[Column], check: bool) -> int:
-    if any(column.results is not None and not column.results.complete for column in columns):
+    ran = [column.results for column in columns if column.results is not None]
+    if not ran or not all(evidence.complete for evidence in ran):
         return 3
     return 1 if check and not model.accepted(report) else 0

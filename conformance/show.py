@@ -25,6 +25,7 @@ from xent.conformance.report.terminal import STYLES
 from xent.errors import UnreadableInput
 from xent.spec import CrossEntropySpec, arguments_to_dict
 
+_LINES = 6
 _SOME = 12  # elements of an array shown in a row; the scripts hold all of them
 
 
@@ -52,7 +53,7 @@ def main(options: argparse.Namespace) -> int:
     _show_case(console, case)
     _show_answer(console, right)
     for name, verdict in verdicts.items():
-        _show_evidence(console, name, verdict, records.get(name), right)
+        _show_evidence(console, case, verdict, records.get(name))
     _show_bounds(console, case, right)
     for name, text in scripts.items():
         if text:
@@ -116,10 +117,8 @@ def _show_answer(console: Console, right: Answers) -> None:
     console.print(table)
 
 
-def _show_evidence(
-    console: Console, name: str, verdict: Verdict, record: Mapping[str, Any] | None, right: Answers
-) -> None:
-    heading = Text(f"{name}: ").append(verdict.verdict, style=STYLES[verdict.verdict])
+def _show_evidence(console: Console, case: Case, verdict: Verdict, record: Mapping[str, Any] | None) -> None:
+    heading = Text(f"{verdict.implementation}: ").append(verdict.verdict, style=STYLES[verdict.verdict])
     console.rule(heading, align="left")
     table = _table()
     if verdict.reason:
@@ -130,14 +129,16 @@ def _show_evidence(
             if record[part] is not None:
                 table.add_row(part, _array(arrays.decode(record[part])))
         if verdict.error_in_bounds is not None:
-            table.add_row("error", f"{verdict.error_in_bounds:.3g} bounds, {verdict.error_in_ulps or 0:.3g} ulp")
+            unit = "bounds" if case.expected is None else "tolerances of the print"
+            ulps = "" if verdict.error_in_ulps is None else f", {verdict.error_in_ulps:.3g} ulp"
+            table.add_row("distance", f"{verdict.error_in_bounds:.3g} {unit}{ulps}")
         if record["error"]:
             error = record["error"]
-            table.add_row("error", f"{error['type']} ({error['phase']}): {error['message']}")
+            table.add_row("error", f"{error['type']} ({error['phase']}): {_end(error['message'])}")
         if record["signal"]:
             table.add_row("signal", str(record["signal"]))
         if record["stderr"]:
-            table.add_row("stderr", record["stderr"])
+            table.add_row("stderr", _end(record["stderr"]))
         if record["casts"]:
             table.add_row("casts", ", ".join(record["casts"]))
         if record["ms"] is not None:
@@ -190,6 +191,13 @@ def _array(array: dtypes.Array) -> str:
     values = dtypes.to_float64(array) if dtypes.is_float(array) else array
     order = "" if array.flags.c_contiguous else ", non-contiguous"
     return f"{dtypes.name(array)} {tuple(array.shape)}{order}: {_values(values)}"
+
+
+def _end(text: str) -> str:
+    """The last lines: C++ frameworks put a screen of their own stack before what happened."""
+    lines = text.strip().splitlines()
+    cut = "[...]\n" if len(lines) > _LINES else ""
+    return cut + "\n".join(lines[-_LINES:])
 
 
 def _answer(answer: Answer) -> str:

@@ -1,0 +1,206 @@
+"""The command line as its user meets it: real processes, exit codes, and one clear message for whatever is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+VECTOR = {
+    "id": "mine/one",
+    "spec": {"weight": None, "ignore_index": -100, "reduction": "none", "label_smoothing": 0.0},
+    "input": {"dtype": "float32", "data": [[0.0, 0.0]]},
+    "target": {"dtype": "int64", "data": [0]},
+    "expected": {"value": [0.6931], "gradient": None, "atol": 5e-5, "rtol": 0},
+}
+
+SLOW = '''
+"""The oracle, slowly: something to interrupt."""
+import time
+from xent.adapters.numpy import *
+from xent.adapters import numpy as _numpy
+NAME, FRAMEWORK, capabilities = "slow", "numpy", _numpy.capabilities
+version, to_native, from_native = _numpy.version, _numpy.to_native, _numpy.from_native
+from_call, source = _numpy.from_call, _numpy.source
+def evaluate(spec, input, target, *, gradient):
+    time.sleep(0.05)
+    return _numpy.evaluate(spec, input, target, gradient=gradient)
+'''
+
+
+def vectors(path: Path, *entries: dict) -> str:
+    path.write_text(json.dumps({"schema": "xent-vectors/1", "vectors": list(entries) or [VECTOR]}))
+    return str(path)
+
+
+def xent(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "xent.conformance.cli", *arguments],
+        cwd=cwd, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL, check=False,
+    )  # fmt: skip
+
+
+def refused(*arguments: str, cwd: Path) -> str:
+    done = xent(*arguments, cwd=cwd)
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    return done.stderr
+
+
+def test_a_users_vectors_run_and_are_judged(tmp_path):
+    wrong = {**VECTOR, "id": "mine/two", "expected": {"value": [0.7], "gradient": None, "atol": 5e-5, "rtol": 0}}
+    path = vectors(tmp_path / "my.json", VECTOR, wrong)
+    done = xent("run", "--only", "numpy", "--vectors", path, "--out", "out", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "mine/two" in done.stderr
+    report = json.loads((tmp_path / "out/report.json").read_text())
+    assert {row["case"]: row["verdict"] for row in report["verdicts"]} == {
+        "mine/one": "agrees",
+        "mine/two": "deviates",
+    }
+    assert (tmp_path / "out/index.html").is_file()
+    assert not (tmp_path / "out/run.json").exists()
+    assert xent("run", "--only", "numpy", "--vectors", path, "--out", "out", "--check", cwd=tmp_path).returncode == 1
+
+
+def test_json_goes_to_stdout_alone(tmp_path):
+    path = vectors(tmp_path / "my.json")
+    done = xent("run", "--only", "numpy", "--vectors", path, "--json", cwd=tmp_path)
+    assert json.loads(done.stdout)["schema"] == "xent-report/1"
+    assert "results in" in done.stderr
+
+
+def test_results_merge_into_the_same_report(tmp_path):
+    path = vectors(tmp_path / "my.json")
+    assert xent("run", "--only", "numpy", "--vectors", path, "--out", "a", cwd=tmp_path).returncode == 0
+    done = xent("report", "a/results/numpy.jsonl", "--out", "b", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "b/report.json").read_text()) == json.loads((tmp_path / "a/report.json").read_text())
+    twice = refused("report", "a/results/numpy.jsonl", "a/results/numpy.jsonl", cwd=tmp_path)
+    assert "a second file of numpy" in twice
+    (tmp_path / "alone").mkdir()
+    os.replace(tmp_path / "a/results/numpy.jsonl", tmp_path / "alone/numpy.jsonl")
+    assert "--vectors" in refused("report", "alone/numpy.jsonl", cwd=tmp_path)
+    assert xent("report", "alone/numpy.jsonl", "--vectors", path, "--out", "c", cwd=tmp_path).returncode == 0
+
+
+def test_show_prints_numbers_bound_and_a_script_that_runs(tmp_path):
+    path = vectors(tmp_path / "my.json")
+    xent("run", "--only", "numpy", "--vectors", path, "--out", "out", cwd=tmp_path)
+    done = xent("show", "one", "--in", "out", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for words in (
+        "mine/one",
+        "0.6931471806",
+        "tolerances of the print",
+        "agrees",
+        "the bound",
+        "reproduce it in numpy",
+    ):
+        assert words in done.stdout, words
+    shown = json.loads(xent("show", "mine/one", "--in", "out", "--json", cwd=tmp_path).stdout)
+    script = shown["implementations"]["numpy"]["script"]
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "0.693147" in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["run", "--only", "trch"], "Did you mean 'torch'?"),
+        (["run", "--vectors", "none.json"], "none.json"),
+        (
+            ["run", "--only", "numpy", "--vectors", "my.json", "--python", "numpy=/no/such/python"],
+            "no such interpreter",
+        ),
+        (["run", "--python", "torch"], "NAME=INTERPRETER"),
+        (["run", "--adapter", "no.such.adapter", "--only", "no.such.adapter"], "no.such.adapter"),
+        (["run", "--adapter", "json", "--only", "json"], "lacks NAME"),
+        (["run", "--timeout", "0"], "number of seconds"),
+        (["run", "--timeout", "nan"], "number of seconds"),
+        (["run", "--jobs", "-1"], "--jobs"),
+        (["run", "--only", ","], "names no implementation"),
+        (["run", "--only", "numpy", "--vectors", "my.json", "--out", "my.json"], "my.json"),
+        (["report", "none.jsonl"], "none.jsonl"),
+        (["report", "my.json"], "my.json"),
+        (["show", "x", "--in", "nowhere"], "Run `xent run` first"),
+        (["frobnicate"], "invalid choice"),
+    ],
+)
+def test_wrong_usage_ends_in_one_message(tmp_path, arguments, says):
+    vectors(tmp_path / "my.json")
+    if "/no/such/python" in " ".join(arguments):
+        done = xent(*arguments, cwd=tmp_path)  # its row says why, and the others run
+        assert done.returncode == 3
+        assert "Traceback" not in done.stderr
+        assert says in done.stderr
+    else:
+        assert says in refused(*arguments, cwd=tmp_path)
+
+
+def test_show_suggests_and_lists(tmp_path):
+    other = {**VECTOR, "id": "mine/only"}
+    xent(
+        "run",
+        "--only",
+        "numpy",
+        "--vectors",
+        vectors(tmp_path / "my.json", VECTOR, other),
+        "--out",
+        "out",
+        cwd=tmp_path,
+    )
+    assert "names 2 cases" in refused("show", "mine", "--in", "out", cwd=tmp_path)
+    assert "mine/one" in refused("show", "mine/onne", "--in", "out", cwd=tmp_path)
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_run_resumes_and_leaves_no_worker(tmp_path, end):
+    (tmp_path / "slow.py").write_text(SLOW)
+    entries = [{**VECTOR, "id": f"mine/{number}"} for number in range(60)]
+    path = vectors(tmp_path / "my.json", *entries)
+    arguments = ["run", "--adapter", "slow", "--only", "slow", "--vectors", path, "--out", "out"]
+    command = [sys.executable, "-m", "xent.conformance.cli", *arguments]
+    first = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
+    partial = tmp_path / "out/results/slow.jsonl.partial"
+    deadline = time.monotonic() + 60
+    while not (partial.is_file() and partial.read_text().count("\n") > 8):
+        assert time.monotonic() < deadline, "the run did not get going"
+        time.sleep(0.02)
+    first.send_signal(end)
+    _, printed = first.communicate(timeout=30)
+    if end == signal.SIGINT:
+        assert first.returncode == 3
+        assert "resumes" in printed
+        assert "Traceback" not in printed
+    assert (tmp_path / "out/run.json").is_file()
+    kept = partial.read_bytes().splitlines()[1:9]
+    time.sleep(0.5)
+    assert not workers("slow"), "a worker outlived its run"
+
+    done = xent(*arguments, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = (tmp_path / "out/results/slow.jsonl").read_bytes().splitlines()
+    assert lines[1:9] == kept, "what was recorded must not run again"
+    assert len(lines) == 62
+    assert json.loads(lines[-1]) == {"complete": True, "planned": 60, "recorded": 60}
+
+
+def workers(adapter: str) -> list[str]:
+    """Command lines of live workers of that adapter."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if b"xent.conformance.worker" in words and adapter.encode() in words:
+            found.append(str(path))
+    return found
