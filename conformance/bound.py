@@ -204,7 +204,7 @@ def _coefficients(spec: CrossEntropySpec, rows: _Rows, dense: bool) -> _Coeffici
     smoothing = float(spec.label_smoothing)
     roundings = rows.conversions + (spec.weight is not None)
     if rows.probabilities is not None:
-        plain = rows.weight * rows.probabilities
+        plain, size = rows.weight * rows.probabilities, _size(rows.weight, rows.probabilities)
         roundings += 1  # the product of probability and log p
     else:
         assert rows.picked is not None  # one of the two kinds of target
@@ -213,13 +213,18 @@ def _coefficients(spec: CrossEntropySpec, rows: _Rows, dense: bool) -> _Coeffici
             spread = np.zeros(rows.p.shape)
             np.put_along_axis(spread, rows.picked, plain, axis=1)
             plain = spread
-    size = np.abs(plain)
+        size = np.abs(plain)
     if not smoothing:
         return _Coefficients(plain, size, np.zeros_like(plain), roundings)
-    smooth = np.where(rows.selected[:, np.newaxis], rows.weight * (smoothing / rows.p.shape[1]), 0.0)
+    share = np.where(rows.selected[:, np.newaxis], smoothing / rows.p.shape[1], 0.0)
     roundings += 4  # e/C: e itself and the division; the product with it; adding the smooth part to the other
-    signed = (1 - smoothing) * plain + smooth
-    return _Coefficients(signed, (1 - smoothing) * size + np.abs(smooth), smoothing * size, roundings)
+    signed = (1 - smoothing) * plain + rows.weight * share
+    return _Coefficients(signed, (1 - smoothing) * size + _size(rows.weight, share), smoothing * size, roundings)
+
+
+def _size(one: Array, other: Array) -> Array:
+    """|one * other|, never underflowing to 0, for whether a class has a coefficient decides between 0 and inf."""
+    return np.where((one != 0) & (other != 0), np.maximum(np.abs(one * other), _SMALLEST), 0.0)
 
 
 def _row_terms(rows: _Rows, coefficients: _Coefficients) -> Tuple[Dict[str, Array], Array, Array]:
