@@ -58,7 +58,7 @@ def test_memory_order_and_the_form_of_bfloat16_do_not_show():
 
 @pytest.mark.parametrize("array", [np.arange(3), np.array([True]), np.array(["a"]), np.array([1j]), np.array([None])])
 def test_other_dtypes_are_refused(array):
-    with pytest.raises(ValueError, match="dtype .* is not one of"):
+    with pytest.raises(ValueError, match=r"dtype .* is not one of"):
         arrays.encode(array)
 
 

@@ -21,8 +21,9 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 HERE = Path(__file__).resolve().parent
 NUMPY = "numpy==1.19.5"
 WORKER_SIDE = [
-    "xent/__init__.py", "xent/errors.py", "xent/dtypes.py", "xent/spec.py", "adapters/**/*.py", "conformance/__init__.py",
-    "conformance/case.py", "conformance/arrays.py", "conformance/transport.py", "conformance/worker.py",
+    "xent/__init__.py", "xent/errors.py", "xent/dtypes.py", "xent/spec.py", "adapters/**/*.py",
+    "conformance/__init__.py", "conformance/case.py", "conformance/arrays.py", "conformance/transport.py",
+    "conformance/worker.py",
 ]  # fmt: skip
 
 

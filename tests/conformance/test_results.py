@@ -29,7 +29,8 @@ VALUE = {
     "kernels": "stand-in", "ms": 1.25,
 }  # fmt: skip
 ERROR = {
-    "case": "a/error", "outcome": "error", "error": {"type": "ValueError", "message": "no", "phase": "construct"}, "ms": 0,
+    "case": "a/error", "outcome": "error", "ms": 0,
+    "error": {"type": "ValueError", "message": "no", "phase": "construct"},
 }  # fmt: skip
 CRASH = {"case": "a/crash", "outcome": "crash", "signal": "SIGABRT", "stderr": "aborted"}
 TIMEOUT = {"case": "a/timeout", "outcome": "timeout", "stderr": ""}

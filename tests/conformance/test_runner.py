@@ -49,7 +49,7 @@ def test_an_abort_in_every_tenth_case_costs_every_tenth_case(tmp_path):
             assert (record["outcome"], record["signal"]) == ("crash", "SIGABRT")
             assert f"about to abort in case {number}\n" in record["stderr"]
             assert "\x1b" not in record["stderr"]
-            assert f"case {number - 10}" not in record["stderr"]
+            assert "nothing to see" not in record["stderr"]  # that was another case
         else:
             assert record["outcome"] == "value"
             assert number_of(record) == number
@@ -96,12 +96,12 @@ OUTCOMES = {
 
 @pytest.fixture(scope="module")
 def misbehaviour(tmp_path_factory):
-    """Every misbehaviour of plugins/misbehaves.py in one run, an ordinary case after each: {name: [records]}, ordinary."""
+    """Every misbehaviour of plugins/misbehaves.py in one run, an ordinary case after each."""
     names = _behaviours()
     cases = []
     for index, name in enumerate(names):
         cases += [make_case(100 + index, f"{index:02}/{name}"), make_case(index, f"{index:02}/ordinary")]
-    found = run("misbehaves", cases, tmp_path_factory.mktemp("results"), timeout=4)
+    found = run("misbehaves", cases, tmp_path_factory.mktemp("results"), timeout=3)
     assert [record["case"] for record in found.records] == [case.id for case in cases]
     return names, found.records[::2], found.records[1::2]
 
@@ -200,13 +200,15 @@ def test_a_sample_is_planned_and_the_rest_counted_with_its_reason(tmp_path):
     }
     outcomes = {record["case"]: record["outcome"] for record in found.records}
     assert outcomes == {
-        "in/1": "value", "in/excluded": "unsupported", "in/probe": "value", "in/refused": "error", "in/no-gradient": "value",
+        "in/1": "value", "in/excluded": "unsupported", "in/probe": "value", "in/refused": "error",
+        "in/no-gradient": "value",
     }  # fmt: skip
     assert found.by_case["in/no-gradient"]["gradient"] is None
     assert found.by_case["in/1"]["gradient"] is not None
     implementation = found.header["implementation"]
     assert implementation == {
-        "id": "plugins.sampled", "name": "sampled", "version": "1.0", "device": "npu", "mode": "jit", "kernels": "native",
+        "id": "plugins.sampled", "name": "sampled", "version": "1.0", "device": "npu", "mode": "jit",
+        "kernels": "native",
     }  # fmt: skip
     assert found.header["packages"] == {"numpy": np.__version__}
     assert found.header["case_set"]["count"] == 6

@@ -26,10 +26,10 @@ PYTHON = SimpleNamespace(path=sys.executable)
 CASES = 30
 
 
-def make_cases(count=CASES):
+def make_cases(count=CASES, numbers=None):
     return [
         Case(f"case/{number}", Arguments(), np.full((2, 3), number, dtype=np.float32), np.array([0, 1]))
-        for number in range(count)
+        for number in numbers or range(count)
     ]
 
 
@@ -38,7 +38,7 @@ import sys
 sys.path[:0] = [{here!r}, {root!r}]
 from test_runner_resume import COUNTS, PYTHON, make_cases, run_worker
 print("go", flush=True)
-run_worker(COUNTS, PYTHON, make_cases(), {folder!r})
+run_worker(COUNTS, PYTHON, make_cases(numbers={numbers!r}), {folder!r})
 """
 
 
@@ -54,8 +54,8 @@ def counts(tmp_path, monkeypatch):
     return read
 
 
-def start_parent(folder, **options):
-    script = PARENT.format(here=str(HERE), root=str(ROOT), folder=str(folder))
+def start_parent(folder, numbers=None, **options):
+    script = PARENT.format(here=str(HERE), root=str(ROOT), folder=str(folder), numbers=numbers)
     return subprocess.Popen([sys.executable, "-c", script], **options)
 
 
@@ -98,6 +98,30 @@ def test_a_run_ended_midway_resumes_without_repeating_or_losing_a_case(tmp_path,
     assert [number for number, count in times.items() if count > 1 and f"case/{number}" in recorded] == []
     assert sum(times.values()) <= CASES + 2  # the one under way, and one that the parent hadn't seen
     assert sorted(path.name for path in folder.iterdir()) == ["counts.jsonl"]
+
+
+def test_a_worker_that_hangs_does_not_outlive_its_parent(tmp_path, counts):
+    parent = start_parent(tmp_path / "results", numbers=[200])
+    wait_until(counts)
+    worker = counts()[0][1]
+    assert is_running(worker)
+    parent.kill()
+    parent.wait(30)
+    wait_until(lambda: not is_running(worker), seconds=10)
+
+
+def test_a_case_that_forks_does_not_run_the_others_twice(tmp_path, counts):
+    found = run_worker(COUNTS, PYTHON, make_cases(numbers=[1, 100, 2, 3, 4]), tmp_path / "results")
+    assert [record["outcome"] for record in found.records] == ["value"] * 5
+    assert [number for number, _ in counts()] == [1, 100, 2, 3, 4]
+
+
+def test_a_child_that_a_case_left_behind_ends_with_the_run(tmp_path, counts):
+    found = run_worker(COUNTS, PYTHON, make_cases(numbers=[300, 1]), tmp_path / "results")
+    assert [record["outcome"] for record in found.records] == ["value"] * 2
+    pids = {pid for _, pid in counts()}
+    assert len(pids) == 2
+    wait_until(lambda: not any(map(is_running, pids)), seconds=10)
 
 
 @pytest.fixture(scope="module")

@@ -176,11 +176,11 @@ def raise_later(input):
 
 
 BEHAVIOURS = [
-    segfault, kill_itself, exit_silently, exit_from_python, interrupt, sleep, sleep_deaf, close_everything, close_and_die,
-    leave_a_child, come_back_twice, allocate, recurse, no_text, coloured_text, return_list, return_object, return_text,
-    return_integers, return_none, return_huge, return_masked, return_bad_gradient, return_bad_kernels, leak_numpy_errors,
-    be_sensitive, set_alarm, wait_for_alarm, move_away, need_scratch, remove_scratch, need_scratch, break_streams,
-    raise_later,
+    segfault, kill_itself, exit_silently, exit_from_python, interrupt, sleep, sleep_deaf, close_everything,
+    close_and_die, leave_a_child, come_back_twice, allocate, recurse, no_text, coloured_text, return_list,
+    return_object, return_text, return_integers, return_none, return_huge, return_masked, return_bad_gradient,
+    return_bad_kernels, leak_numpy_errors, be_sensitive, set_alarm, wait_for_alarm, move_away, need_scratch,
+    remove_scratch, need_scratch, break_streams, raise_later,
 ]  # fmt: skip
 
 
