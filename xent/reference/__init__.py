@@ -3,7 +3,7 @@
 Results are correctly rounded: ONE rounding of the exact number, to nearest even, to the output dtype, with overflow and
 subnormals as IEEE has them. Every element is computed in long double with a rigorous error bound (given a C library
 whose exp and log1p are within 8 ulp), and where that bound leaves the rounding in doubt, by mpmath. mpmath works on at
-most `BUDGET` logits a call (some 2 s). Beyond it the long double result stands: in float16, bfloat16 and float32
+most `BUDGET` logits a call (some 4 s). Beyond it the long double result stands: in float16, bfloat16 and float32
 about one number in 10^8 is ever in doubt; of float64 results one in 50 is, and those are within 1 ulp unless the number
 itself is the small difference of large ones. Where long double is no wider than float64 (Windows, macOS on Arm)
 nearly all float64 results need mpmath, so beyond the budget they are good to some 50 ulp.
@@ -174,5 +174,5 @@ def exact(spec: CrossEntropySpec, input: Array, target: Array, gradient: bool) -
 
 
 def _in_form_of(model: Array, result: Array) -> Array:
-    """bfloat16 in the form that came in: ml_dtypes' or the structured bits."""
-    return result.view(model.dtype) if model.dtype.names else result
+    """An array, 0-d ones too, with bfloat16 in the form that came in: ml_dtypes' or the structured bits."""
+    return result.view(model.dtype) if model.dtype.names else np.asarray(result)

@@ -56,9 +56,10 @@ class PreciseRow:
         logits = dtypes.to_float64(problem.input[row])
         self._top = int(logits.argmax())
         self._open = [int(c) for c in np.flatnonzero(np.isfinite(logits))]
-        largest = Fraction(float(logits[self._top]))
-        self._distances = {c: Fraction(float(logits[c])) - largest for c in self._open}
-        self._uniform = all(distance == 0 for distance in self._distances.values())
+        self._logits = logits.tolist()
+        self._uniform = all(self._logits[c] == self._logits[self._top] for c in self._open)
+        self._smooth = Fraction(problem.smoothing) / problem.classes
+        self._keep = 1 - Fraction(problem.smoothing)
         self._exponentials: dict[int, dict[int, Any]] = {}
         self._rests: dict[int, Any] = {}
         self._coefficients: list[Fraction] = []
@@ -66,13 +67,15 @@ class PreciseRow:
 
     def probability(self, c: int) -> Fraction:
         """y' = (1 - e) y + e / C, the smoothed target."""
-        smoothing = Fraction(self._problem.smoothing)
         if self._problem.labels is not None:
-            target = Fraction(int(self._problem.labels[self._row] == c))
-        else:
-            assert self._problem.probabilities is not None
-            target = Fraction(float(dtypes.to_float64(self._problem.probabilities[self._row, c : c + 1])[0]))
-        return (1 - smoothing) * target + smoothing / self._problem.classes
+            return self._smooth + self._keep if self._problem.labels[self._row] == c else self._smooth
+        assert self._problem.probabilities is not None
+        target = float(dtypes.to_float64(self._problem.probabilities[self._row, c : c + 1])[0])
+        return self._keep * Fraction(target) + self._smooth
+
+    def _distance(self, c: int) -> Fraction:
+        """d[c] of a class whose logit is finite."""
+        return Fraction(self._logits[c]) - Fraction(self._logits[self._top])
 
     def _weighted(self) -> list[Fraction]:
         """a[c] for every class; their sum stays in self._sum."""
@@ -89,12 +92,12 @@ class PreciseRow:
         """-log p[c] of a class whose logit is finite."""
         if len(self._open) == 1:
             return Form()
-        return Form(-self._distances[c], (Part(Fraction(1), self._log),))
+        return Form(-self._distance(c), (Part(Fraction(1), self._log),))
 
     def loss(self) -> Form:
         """The row's loss; coefficients on -inf logits are all 0, or it would not be finite."""
         a = self._weighted()
-        rational = -sum((a[c] * self._distances[c] for c in self._open), Fraction(0))
+        rational = -sum((a[c] * self._distance(c) for c in self._open if a[c]), Fraction(0))
         if len(self._open) == 1 or self._sum == 0:
             return Form(rational)
         return Form(rational, (Part(self._sum, self._log),))
@@ -102,7 +105,7 @@ class PreciseRow:
     def gradient(self, j: int) -> Form:
         """dL/dx[j]."""
         a = self._weighted()[j]
-        if j not in self._distances or self._sum == 0:
+        if self._logits[j] == -np.inf or self._sum == 0:
             return Form(-a)
         if self._uniform:
             return Form(self._sum / len(self._open) - a)
@@ -115,14 +118,13 @@ class PreciseRow:
         import mpmath  # type: ignore[import-untyped]  # mpmath has no type information
 
         if precision not in self._rests:
-            farthest = max(-distance for distance in self._distances.values())
+            largest = self._logits[self._top]
+            farthest = max(abs(largest), abs(min(self._logits[c] for c in self._open)))
             # exp(d) loses as many bits as d has before its point; each addition may lose one unit.
-            extra = 40 + len(self._open).bit_length() + max(0, int(farthest).bit_length())
+            extra = 42 + len(self._open).bit_length() + int(farthest).bit_length()
             with mpmath.workprec(precision + extra):
-                powers = {
-                    c: mpmath.exp(mpmath.mpf(distance.numerator) / distance.denominator)
-                    for c, distance in self._distances.items()
-                }
+                top = mpmath.mpf(largest)
+                powers = {c: mpmath.exp(mpmath.mpf(self._logits[c]) - top) for c in self._open}
                 rest = mpmath.mpf(0)
                 for c, power in powers.items():
                     if c != self._top:

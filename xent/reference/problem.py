@@ -13,7 +13,9 @@ from ..dtypes import Array
 from ..spec import CrossEntropySpec
 from .bounds import UNIT, Approximation, depth, long_double, pairwise
 
-CHUNK = 1 << 18  # elements (row, class) worked on at a time: some 60 MB of long doubles at the peak
+CHUNK = (
+    1 << 15
+)  # elements (row, class) worked on at a time: half a MB an array of long doubles, which stays in the cache
 
 
 class Divisor(NamedTuple):
