@@ -129,10 +129,10 @@ class CrossEntropySpec:
         Returns:
             Findings, empty where nothing is wrong. Severity ``"warning"`` is advice (S7), never a refusal.
         """
-        found = list(_input_findings(input))
+        found = list(input_findings(input))
         if not found:
-            found += _weight_findings(self.weight, input.shape)
-            found += _target_findings(self.ignore_index, input.shape, target)
+            found += weight_findings(self.weight, input.shape)
+            found += target_findings(self.ignore_index, input.shape, target)
         if capabilities is not None and not any(finding.kind == "type" for finding in found):
             found += capabilities.findings(self, input, target)
         return found
@@ -143,13 +143,7 @@ class CrossEntropySpec:
             if finding.severity == "warning":
                 warnings.warn(finding.message, XentWarning, stacklevel=2)
             else:
-                raise _ERRORS[finding.kind](
-                    finding.message,
-                    argument=finding.argument,
-                    received=finding.received,
-                    rule=str(finding.rule),
-                    clause=finding.clause,
-                )
+                raise error(finding)
 
     def _key(self) -> Tuple[Any, ...]:
         weight = None if self.weight is None else (dtypes.name(self.weight), dtypes.bits(self.weight).tobytes())
@@ -175,6 +169,17 @@ class CrossEntropySpec:
             f"CrossEntropySpec(weight={weight}, ignore_index={self.ignore_index}, "
             f"reduction={self.reduction!r}, label_smoothing={self.label_smoothing})"
         )
+
+
+def error(finding: Finding) -> SpecError:
+    """The refusal that an error finding of the specification's own rules stands for."""
+    return _ERRORS[finding.kind](
+        finding.message,
+        argument=finding.argument,
+        received=finding.received,
+        rule=str(finding.rule),
+        clause=finding.clause,
+    )
 
 
 def arguments_to_dict(arguments: Any) -> Dict[str, Any]:
@@ -289,7 +294,8 @@ def _is_array(value: Any) -> bool:
     return isinstance(value, np.ndarray) and not isinstance(value, np.ma.MaskedArray)
 
 
-def _input_findings(input: Any) -> Iterator[Finding]:
+def input_findings(input: Any) -> Iterator[Finding]:
+    """S5 (dtype, shape)."""
     if not _is_array(input) or not dtypes.is_float(input):
         message = f"input must be a NumPy array of {', '.join(dtypes.FLOATS)}; got {_shown(input)}"
         yield _finding("S5", "input", input, message, "torch-2.8/input/shape", "type")
@@ -301,14 +307,16 @@ def _input_findings(input: Any) -> Iterator[Finding]:
         yield _finding("S5", "input", input, message, "torch-2.8/input/shape", "value")
 
 
-def _weight_findings(weight: Optional[dtypes.Array], shape: Tuple[int, ...]) -> Iterator[Finding]:
+def weight_findings(weight: Optional[dtypes.Array], shape: Tuple[int, ...]) -> Iterator[Finding]:
+    """S1 (length), for input of that shape."""
     classes = shape[min(1, len(shape) - 1)]
     if weight is not None and weight.shape != (classes,):
         message = f"weight has {weight.size} values for C = {classes} classes of input {shape}"
         yield _finding("S1", "weight", weight, message, "torch-2.8/weight/size", "value")
 
 
-def _target_findings(ignore_index: int, shape: Tuple[int, ...], target: Any) -> Iterator[Finding]:
+def target_findings(ignore_index: int, shape: Tuple[int, ...], target: Any) -> Iterator[Finding]:
+    """S6, S7, S8, for input of that shape. Values are looked at last, and only if a caller asks for that finding."""
     if not _is_array(target) or not (dtypes.is_float(target) or dtypes.is_integer(target)):
         kinds = "integers (class indices) or floats (class probabilities)"
         message = f"target must be a NumPy array of {kinds}; got {_shown(target)}"
