@@ -237,9 +237,10 @@ def _run_all(
         task = progress.add_task("", name=name, total=len(cases))
 
         def say(line: str) -> None:
-            progress.update(task, description=line)
+            told = line.removeprefix(f"{name}: ")
+            progress.update(task, description=told)
             if not console.is_terminal:
-                console.print(f"{name}: {line}")
+                console.print(f"{name}: {told}", soft_wrap=True)
 
         def follow(event: runner.Event) -> None:
             progress.update(task, completed=event.done, total=event.planned, description="")

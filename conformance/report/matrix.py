@@ -78,7 +78,7 @@ def notes(report: Mapping[str, Any]) -> list[str]:
     """What a reader must know beside the numbers, a line each."""
     lines = ["CASES: agreeing / judged; unsupported by its own document, and no evidence, are not judged."]
     for implementation in report["implementations"]:
-        if implementation["kernels"] != "native":
+        if implementation["kernels"] not in ("native", "-"):
             kernels, device = implementation["kernels"], implementation["device"]
             lines.append(
                 f"{implementation['id']}: {kernels} means kernels put in where the framework lacks its own on this "
