@@ -335,7 +335,7 @@ def _with_output_rounding(terms: Dict[str, Array], u_exact: Array, rows: _Rows, 
     _, exponent = np.frexp(np.abs(u_exact) + rows.u * np.where(np.isfinite(so_far), so_far, 0.0))
     exponent = exponent + (53 if rows.dtype == "float64" else 24)  # u times the exact answer, without the u
     half_ulp = np.maximum(ulp(rows.dtype, exponent) / 2, _SMALLEST)
-    void = exact_zero | (~np.isfinite(u_exact) & ~np.isinf(so_far)) | np.isnan(so_far)
+    void = exact_zero | (~np.isfinite(u_exact) & ~np.isinf(so_far))
     terms = {**terms, "output rounding": half_ulp}
     terms = {name: np.where(void, 0.0, term) for name, term in terms.items()}
     return Bound(np.asarray(sum(terms.values())), terms)

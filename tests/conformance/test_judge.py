@@ -233,8 +233,12 @@ class TestOpenPoints:
         """A -inf logit that the target doesn't name has no coefficient: nan is wrong there, smoothing being 0."""
         case = _case(x=np.array([[-INF, 0, 0]], np.float32), t=[1], reduction="none")
         assert _judge(case, _value([NAN], _right(case)[1])).parts == ("value", "nan")
-        ignored = _case(x=np.array([[-INF, 0]], np.float32), t=[-100], weight=np.zeros(2, np.float32), reduction="none")
-        assert _judge(ignored, _value([NAN], np.zeros((1, 2)))).parts == ("value", "nan")
+        unnamed = _case(x=case.input, t=[1], reduction="none", weight=np.array([0, 1, 1], np.float32))
+        assert _judge(unnamed, _value([NAN], _right(unnamed)[1])).parts == ("value", "nan")
+        smoothed = Case("a-case", unnamed.arguments._replace(label_smoothing=0.1), case.input, case.target)
+        assert _judge(smoothed, _value([NAN], _right(smoothed)[1])).verdict == "agrees"
+        ignored = Case("a-case", smoothed.arguments, case.input, np.array([-100]))
+        assert _judge(ignored, _value([NAN], np.zeros((1, 3)))).parts == ("value", "nan")
 
     def test_o2_no_rows(self) -> None:
         case = _case(x=np.zeros((0, 3), np.float32), t=np.zeros(0, int))
@@ -269,11 +273,20 @@ class TestOverflow:
         assert _judge(case, _value([largest], slopes, "float16")).verdict == "agrees"
         # half an ulp (16) and the float32 errors are all that is granted, so inf, 65520 on, is just in reach
         assert _judge(case, _value([INF], slopes, "float16")).verdict == "agrees"
+        assert _judge(case, _value([-INF], slopes, "float16")).parts == ("value", "nan")
         far = _case(x=np.array([[-65000, 0]], np.float16), t=[0], reduction="none")
         assert _judge(far, _value([INF], slopes, "float16")).parts == ("value", "nan")
         beyond = _case(x=np.array([[-60000, 60000]], np.float16), t=[0], reduction="none")  # 120,000 rounds to inf
         assert _judge(beyond, _value([INF], slopes, "float16")).verdict == "agrees"
         assert _judge(beyond, _value([largest], slopes, "float16")).parts == ("value", "nan")
+
+    def test_where_rounding_decides_everything_agrees(self) -> None:
+        close = _case(x=np.zeros((3, 3), np.float32), t=[0, 1, 2], weight=np.array([0.1, 0.2, -0.3], np.float32))
+        for anything in (NAN, INF, -INF, 12.5):
+            assert _judge(close, _value(anything, np.full((3, 3), anything))).verdict == "agrees"
+        exact = _case(x=np.array([[0, 9], [0, 9]], np.float32), t=[0, 1], weight=np.array([1, -1], np.float32))
+        assert _judge(exact, _value(INF, np.full((2, 2), NAN))).verdict == "agrees"
+        assert _judge(exact, _value(-INF, np.full((2, 2), NAN))).parts == ("value", "nan")
 
 
 class TestPrints:
@@ -285,6 +298,8 @@ class TestPrints:
         assert (off.verdict, off.parts) == ("deviates", ("value",))
         assert off.error_in_bounds == pytest.approx(2, rel=0.01)
         assert "tolerances of the print" in off.reason
+        ulp = float(np.spacing(np.float32(printed)))
+        assert off.error_in_ulps == pytest.approx((printed + 1e-4 - _right(case)[0]) / ulp, rel=0.01)
 
     def test_what_is_not_printed_is_judged_by_the_oracle(self) -> None:
         value, gradient = _right(_case())
@@ -295,6 +310,11 @@ class TestPrints:
             expected=Expected(value=np.asarray(np.round(value, 4)), gradient=np.round(gradient, 3), atol=2e-3)
         )
         assert _judge(printed, _value(value, gradient * 1.001)).verdict == "agrees"
+
+    def test_a_printed_gradient_that_is_not_asked_for_is_not_judged(self) -> None:
+        value, gradient = _right(_case())
+        case = _case(expected=Expected(value=np.asarray(value), gradient=gradient, atol=5e-5), gradient=False)
+        assert _judge(case, _value(value)).verdict == "agrees"
 
     def test_a_wrong_print_is_told(self) -> None:
         value = _right(_case())[0]
