@@ -82,7 +82,7 @@ class Partial:
         with clear_write_errors(self.final):
             results.write(self.final, header, records, footer)
             self.path.unlink()
-        return results.read(self.final)
+        return results.with_defaults(header, records, footer, self.final)
 
     def close(self) -> None:
         """Gives up the lock; a file without a record goes."""

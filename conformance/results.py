@@ -26,6 +26,7 @@ MAX_LINE = 64_000_000  # two arrays of arrays.MAX_ELEMENTS in float64
 _REMEDY = "Make it again with xent run."
 
 PathLike = Union[str, "os.PathLike[str]"]
+_Line = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -193,8 +194,15 @@ def read(path: PathLike) -> Results:
     """
     path = Path(path)
     header, records, footer = read_lines(path)
+    return with_defaults(header, records.values(), footer, path)
+
+
+def with_defaults(
+    header: dict[str, Any], records: Iterable[_Line], footer: dict[str, Any] | None, path: Path
+) -> Results:
+    """The results of checked lines, every record with every field."""
     defaults = {**DEFAULTS, "kernels": header["implementation"]["kernels"] or DEFAULTS["kernels"]}
-    return Results(header, [{**defaults, **record} for record in records.values()], footer, path)
+    return Results(header, [{**defaults, **record} for record in records], footer, path)
 
 
 _Lines = tuple[dict[str, Any], dict[str, dict[str, Any]], Union[dict[str, Any], None]]
@@ -263,9 +271,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"not JSON ({name} is no JSON number)")
-
-
-_Line = Mapping[str, Any]
 
 
 def write(path: PathLike, header: _Line, records: Iterable[_Line], footer: _Line) -> None:

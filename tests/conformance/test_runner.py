@@ -219,6 +219,7 @@ def test_the_framework_sees_what_was_set_and_nothing_of_the_tool(tmp_path, monke
     (tmp_path / "elsewhere" / "cann.py").write_text("", encoding="ascii")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "elsewhere"))
     monkeypatch.setenv("PYTHONHOME", "/nonexistent")
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
     plug = tmp_path / "plug"
     plug.mkdir()
     (plug / "sees.py").write_text(SEES, encoding="ascii")
@@ -240,6 +241,7 @@ def evaluate(spec, input, target, *, gradient):
     assert os.getcwd() not in sys.path and "" not in sys.path, sys.path
     assert os.getsid(0) == os.getpid()
     assert os.read(0, 1) == b""
+    assert os.environ["OMP_NUM_THREADS"] == "7"
     first = os.environ["PYTHONPATH"].split(os.pathsep)[0]
     assert sorted(os.listdir(first)) == ["sees.py", "xent"], first
     with open("kernel_meta", "w") as file:
