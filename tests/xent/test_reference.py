@@ -318,6 +318,12 @@ def test_a_tie_is_broken_by_what_lies_far_below_it() -> None:
     weight = np.array([1 + 3 * 2.0**-24, 1.0])  # the tie itself would go to -1 - 2^-22
     got = reference.gradient(Spec(weight, reduction="sum"), f32([0, 200]), np.array(0))[0]
     assert same(got, -1 - 2.0**-23)
+    weight = np.array([2 + 2.0**-22, 1.0, 1.0])  # weight * (1/2 - exp(-1e30) - 1), with two largest logits
+    got = reference.gradient(Spec(weight, reduction="sum"), f32([1e30, 1e30, 0]), np.array(0))[0]
+    assert same(got, -1 - 2.0**-23)
+    weight = np.array([2 + 2.0**-23, 1.0, 1.0])  # the same on a tie: away from 1, since p is a little less than 1/2
+    got = reference.gradient(Spec(weight, reduction="sum"), f32([1e30, 1e30, 0]), np.array(0))[0]
+    assert same(got, -1 - 2.0**-23)
 
 
 def test_exact_results_do_not_search_for_ever() -> None:

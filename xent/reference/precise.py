@@ -1,9 +1,9 @@
 """Numbers that long double can't round for sure, by mpmath at growing precision.
 
-Every number here is R + T: R rational and exact, T a sum of rational multiples of log1p(s) (losses) or of p[j] or
-1 - p[j] (gradients), each known to any relative accuracy. Where R alone is a tie between two floats, T's sign, however
-small T is, decides. Sums whose T cancels can be rational themselves (negative weights), exact ties even; no precision
-would ever show it, so a number within 2^-1,500 of its parts of a rounding boundary is taken for the boundary.
+Every number here is R + T: R rational and exact, T a sum of rational multiples of log1p(s) (losses) or of the smaller
+logits' p[j] (gradients), each known to any relative accuracy. Where R alone is a tie between two floats, T's sign,
+however small T is, decides. Sums whose T cancels can be rational themselves (negative weights), exact ties even; no
+precision would ever show it, so a number within 2^-1,500 of its parts of a rounding boundary is taken for the boundary.
 """
 
 from __future__ import annotations
@@ -54,14 +54,14 @@ class PreciseRow:
     def __init__(self, problem: Problem, row: int) -> None:
         self._problem, self._row = problem, row
         logits = dtypes.to_float64(problem.input[row])
-        self._top = int(logits.argmax())
         self._open = [int(c) for c in np.flatnonzero(np.isfinite(logits))]
         self._logits = logits.tolist()
-        self._uniform = all(self._logits[c] == self._logits[self._top] for c in self._open)
+        self._largest = self._logits[int(logits.argmax())]
+        self._tops = self._logits.count(self._largest)
         self._smooth = Fraction(problem.smoothing) / problem.classes
         self._keep = 1 - Fraction(problem.smoothing)
         self._exponentials: dict[int, dict[int, Any]] = {}
-        self._rests: dict[int, Any] = {}
+        self._lowers: dict[int, Any] = {}
         self._coefficients: list[Fraction] = []
         self._sum = Fraction(0)
 
@@ -75,7 +75,7 @@ class PreciseRow:
 
     def _distance(self, c: int) -> Fraction:
         """d[c] of a class whose logit is finite."""
-        return Fraction(self._logits[c]) - Fraction(self._logits[self._top])
+        return Fraction(self._logits[c]) - Fraction(self._largest)
 
     def _weighted(self) -> list[Fraction]:
         """a[c] for every class; their sum stays in self._sum."""
@@ -107,51 +107,53 @@ class PreciseRow:
         a = self._weighted()[j]
         if self._logits[j] == -np.inf or self._sum == 0:
             return Form(-a)
-        if self._uniform:
-            return Form(self._sum / len(self._open) - a)
-        if j == self._top:
-            return Form(self._sum - a, (Part(-self._sum, self._other),))
-        return Form(-a, (Part(self._sum, lambda precision: self._share(j, precision)),))
+        if self._logits[j] < self._largest:
+            return Form(-a, (Part(self._sum, lambda precision: self._share(j, precision)),))
+        # Among k largest logits p is 1/k, less what the smaller ones take.
+        share = self._sum / self._tops
+        if self._tops == len(self._open):
+            return Form(share - a)
+        return Form(share - a, (Part(-share, self._lower_share),))
 
-    def _rest(self, precision: int) -> Any:
-        """s; the exponentials stay in self._exponentials."""
+    def _lower(self, precision: int) -> Any:
+        """The sum of exp(d) over all but the largest logits; the exponentials stay in self._exponentials."""
         import mpmath  # type: ignore[import-untyped]  # mpmath has no type information
 
-        if precision not in self._rests:
-            largest = self._logits[self._top]
-            farthest = max(abs(largest), abs(min(self._logits[c] for c in self._open)))
+        if precision not in self._lowers:
+            smaller = [c for c in self._open if self._logits[c] < self._largest]
+            farthest = max(abs(self._largest), abs(min(self._logits[c] for c in self._open)))
             # exp(d) loses as many bits as d has before its point; each addition may lose one unit.
             extra = 42 + len(self._open).bit_length() + int(farthest).bit_length()
             with mpmath.workprec(precision + extra):
-                top = mpmath.mpf(largest)
-                powers = {c: mpmath.exp(mpmath.mpf(self._logits[c]) - top) for c in self._open}
-                rest = mpmath.mpf(0)
-                for c, power in powers.items():
-                    if c != self._top:
-                        rest += power
-            self._exponentials[precision], self._rests[precision] = powers, rest
-        return self._rests[precision]
+                top = mpmath.mpf(self._largest)
+                powers = {c: mpmath.exp(mpmath.mpf(self._logits[c]) - top) for c in smaller}
+                self._lowers[precision] = sum(powers.values(), mpmath.mpf(0))
+            self._exponentials[precision] = powers
+        return self._lowers[precision]
 
     def _log(self, precision: int) -> Any:
+        """log1p(s)"""
         import mpmath
 
-        rest = self._rest(precision)
+        lower = self._lower(precision)
         with mpmath.workprec(precision + 40):
-            return mpmath.log1p(rest)
+            return mpmath.log1p(self._tops - 1 + lower)
 
     def _share(self, j: int, precision: int) -> Any:
+        """p[j] of a smaller logit"""
         import mpmath
 
-        rest = self._rest(precision)
+        lower = self._lower(precision)
         with mpmath.workprec(precision + 40):
-            return self._exponentials[precision][j] / (1 + rest)
+            return self._exponentials[precision][j] / (self._tops + lower)
 
-    def _other(self, precision: int) -> Any:
+    def _lower_share(self, precision: int) -> Any:
+        """The sum of p over all but the largest logits."""
         import mpmath
 
-        rest = self._rest(precision)
+        lower = self._lower(precision)
         with mpmath.workprec(precision + 40):
-            return rest / (1 + rest)
+            return lower / (self._tops + lower)
 
 
 def resolve(form: Form, divisor: Fraction, name: str) -> float:
