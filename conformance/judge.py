@@ -23,6 +23,7 @@ import numpy as np
 from xent import dtypes
 from xent.adapters import Capabilities
 from xent.dtypes import Array
+from xent.errors import Unavailable
 
 from . import arrays
 from .answers import Answer, Answers, answers
@@ -36,6 +37,8 @@ IMPRECISE = 1024
 """Up to so many bounds only digits are missing; beyond, the value is another."""
 
 NEVER_RUN = "never run here"
+# What an adapter raises where no stand-in can say what the real kernel would do.
+_UNAVAILABLE = f"{Unavailable.__module__}.{Unavailable.__qualname__}"
 
 
 @dataclass(frozen=True)
@@ -148,6 +151,8 @@ def _of_outcome(blank: Verdict, case: Case, record: Mapping[str, Any], right: An
 
 
 def _of_error(blank: Verdict, case: Case, error: Mapping[str, Any], right: Answers) -> Verdict:
+    if error["type"] == _UNAVAILABLE:
+        return replace(blank, verdict="no evidence", reason=_sentence(_last_line(error["message"])))
     phase, refusal = error["phase"], _refusal(case, right)
     told = _told(error)
     if phase == "backward":

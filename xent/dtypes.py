@@ -7,6 +7,7 @@ Every function takes either form.
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any, Union, cast
 
 import numpy as np
@@ -31,7 +32,11 @@ else:
 
 def name(of: Union[np.dtype[Any], Array]) -> str:
     """The name of a dtype or of an array's dtype: ``"bfloat16"`` for either form, NumPy's name for the others."""
-    dtype = cast("np.dtype[Any]", getattr(of, "dtype", of))
+    return _name(cast("np.dtype[Any]", getattr(of, "dtype", of)))
+
+
+@functools.lru_cache(maxsize=None)
+def _name(dtype: np.dtype[Any]) -> str:
     if dtype == BFLOAT16 or dtype.names == ("bfloat16",):
         return "bfloat16"
     return str(dtype.name)

@@ -62,6 +62,14 @@ class TestVerdicts:
             assert verdict.error_in_bounds < 0.5
             assert verdict.error_in_ulps == 0
 
+    def test_what_no_stand_in_can_tell_is_no_evidence_even_where_a_refusal_is_demanded(self) -> None:
+        record = _error(message="mint: what Ascend does with class index 7 is not documented.")
+        record["error"]["type"] = "xent.errors.Unavailable"
+        for target in (T, np.array([0, 7])):
+            verdict = _judge(_case(t=target), record)
+            assert (verdict.verdict, verdict.parts) == ("no evidence", ())
+            assert "not documented" in verdict.reason
+
     def test_missing_digits_are_imprecise_up_to_1024_bounds(self) -> None:
         case = _case(reduction="none")
         value, gradient = _right(case)
