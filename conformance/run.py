@@ -249,7 +249,9 @@ def _run_all(
             found = interpreters.resolve(name, adapter.FRAMEWORK, named, say)
             say(f"starts in {found.path}" if found.how == "named" else "starts")
             implementation = runner.Implementation(name, adapter.__name__)
-            evidence = runner.run_worker(implementation, found, cases, folder, options.timeout, follow, reuse=True)
+            evidence = runner.run_worker(
+                implementation, found, cases, folder, options.timeout, follow, reuse=True, stop=stop
+            )
         except Unavailable as error:
             say("not run")
             return Column(name, adapter, None, f"{error.reason}" + (f". {error.remedy}" if error.remedy else ""))

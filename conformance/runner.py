@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -66,6 +67,7 @@ def run_worker(
     *,
     startup_timeout: float = 180.0,
     reuse: bool = False,
+    stop: threading.Event | None = None,
 ) -> results.Results:
     """Runs the cases and writes ``ID.jsonl``; goes on from the ``ID.jsonl.partial`` that an interrupted run left.
 
@@ -77,6 +79,7 @@ def run_worker(
         timeout: seconds for one case.
         on_event: called in this thread.
         startup_timeout: seconds until the framework is imported and prepared.
+        stop: once set, this call ends as by Ctrl-C; that signal itself reaches the main thread only.
         reuse: also go on from a completed ``ID.jsonl`` of the same implementation, version, adapter and cases.
 
     Raises:
@@ -84,6 +87,7 @@ def run_worker(
             between cases. What was recorded stays for the next run.
         UnreadableInput: the folder can't be written, or the disk is full.
         ValueError: two cases of one id, or a case that can't be shipped.
+        KeyboardInterrupt: by `stop`. What was recorded stays for the next run.
     """
     folder = Path(results_dir)
     with contextlib.ExitStack() as stack:
@@ -93,6 +97,7 @@ def run_worker(
             transport.write(work / "cases.safetensors", cases)
             make_search_path(work / "path", implementation)
         run = _Run(implementation, str(interpreter.path), work, partial, on_event, timeout, startup_timeout)
+        run.stop = stop or run.stop
         stack.callback(run.kill_all)
         return run.complete({"sha256": digest(cases), "count": len(cases)}, reuse)
 
@@ -131,6 +136,7 @@ class _Run:
         self.planned: list[str] = []
         self.pending: set[str] = set()
         self.workers: list[Worker] = []
+        self.stop = threading.Event()
 
     def complete(self, case_set: dict[str, Any], reuse: bool) -> results.Results:
         """Starts workers until nothing is pending."""
@@ -210,7 +216,7 @@ class _Run:
                 reason = f"its worker was not ready after {self.startup_timeout:g} s"
                 worker.kill()
                 raise self._unavailable(reason, worker)
-            time.sleep(_POLL)
+            self._sleep()
 
     def _follow(self, worker: Worker) -> None:
         """Records what the worker does until it ends, dies, or is killed for its case's time limit."""
@@ -238,7 +244,11 @@ class _Run:
                     self._record({"case": current, "outcome": "crash", "signal": death(status), "stderr": tail})
                 return
             worker.trim_output()
-            time.sleep(_POLL)
+            self._sleep()
+
+    def _sleep(self) -> None:
+        if self.stop.wait(_POLL):
+            raise KeyboardInterrupt
 
     def _record(self, record: dict[str, Any]) -> None:
         """Keeps the record of a pending case; a malformed one becomes an error, lest the case run for ever."""

@@ -78,10 +78,11 @@ def from_bits(unsigned: Array, name: str) -> Array:
 
 def to_float64(array: Array) -> Array:
     """The exact values of a floating array as float64, same shape."""
+    values: Array = np.asarray(array)
     if name(array) == "bfloat16":
-        wide: Array = (bits(array).astype(np.uint32) << np.uint32(16)).view(np.float32).astype(np.float64)
-        return wide
-    return np.asarray(array).astype(np.float64)
+        values = (bits(array).astype(np.uint32) << np.uint32(16)).view(np.float32)
+    with np.errstate(invalid="ignore"):  # a signalling nan is a nan
+        return cast(Array, values.astype(np.float64))
 
 
 def from_float64(array: Any, name: str) -> Array:
