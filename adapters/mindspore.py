@@ -1,9 +1,9 @@
 """mindspore.nn.CrossEntropyLoss.
 
 Document: differences (mindspore-nn-differences-with-torch). Peculiarities, each with its source:
-- The document's example makes int32 labels where torch's makes int64 ones (differences/example/mindspore), and the loss
-  refuses any other (measured, 2.10.0): the entry below. Of no other dtype does the document say that it is excluded;
-  that the loss refuses float64 and bfloat16 logits, weights and probabilities (measured) is left to the evidence.
+- The document names dtypes in its example alone (differences/example/mindspore): float32 logits where torch's are
+  float64, int32 labels where torch's are int64. The loss refuses other labels, and float64 and bfloat16 logits, weights
+  and probabilities (measured, 2.10.0; float16 is fine): the entries below, each with a probe among the standard cases.
 - The inputs are called logits and labels (differences/input/same) and are to be renamed: they go by position.
 - label_smoothing must be a float and ignore_index an int, 0 and numpy.int64 are refused (measured, 2.10.0).
 - A negative class index is taken from the end of the class dimension, without an error (measured, 2.10.0).
@@ -26,7 +26,25 @@ from xent.spec import Arguments, CrossEntropySpec
 
 NAME = "mindspore"
 FRAMEWORK = "mindspore"
-capabilities = Capabilities(index_dtypes=Entry(("int32",), "differences/example/mindspore"))
+TENSOR = "mindspore.Tensor({data}, dtype=mindspore.{dtype})"
+SCRIPT = """\
+import mindspore
+
+mindspore.runtime.launch_blocking()
+input = {input}
+target = {target}
+loss = {loss}
+value, gradient = mindspore.value_and_grad(lambda input: loss(input, target))(input)
+print(value)
+print(gradient)
+"""
+_FLOATS = Entry(("float16", "float32"), "differences/example/mindspore")
+capabilities = Capabilities(
+    input_dtypes=_FLOATS,
+    index_dtypes=Entry(("int32",), "differences/example/mindspore"),
+    probability_dtypes=_FLOATS,
+    weight_dtypes=_FLOATS,
+)
 
 
 def version() -> str:
@@ -81,7 +99,7 @@ def from_call(
 
 def source(spec: CrossEntropySpec | Arguments) -> str:
     """The constructor call as text that needs ``import mindspore`` only."""
-    return call("mindspore.nn.CrossEntropyLoss", spec, "mindspore.Tensor({data}, dtype=mindspore.{dtype})")
+    return call("mindspore.nn.CrossEntropyLoss", spec, TENSOR)
 
 
 def evaluate(

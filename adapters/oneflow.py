@@ -25,6 +25,17 @@ from xent.spec import Arguments, CrossEntropySpec
 
 NAME = "oneflow"
 FRAMEWORK = "oneflow"
+TENSOR = "oneflow.tensor({data}, dtype=oneflow.{dtype})"
+SCRIPT = """\
+import oneflow
+
+input = {input}.requires_grad_()
+target = {target}
+loss = {loss}(input, target)
+print(loss)
+loss.sum().backward()
+print(input.grad)
+"""
 capabilities = Capabilities(input_ranks=Entry(tuple(range(2, 65)), "oneflow/input/shape"))  # NumPy holds rank 64
 
 
@@ -65,7 +76,7 @@ def from_call(
 
 def source(spec: CrossEntropySpec | Arguments) -> str:
     """The constructor call as text that needs ``import oneflow`` only."""
-    return call("oneflow.nn.CrossEntropyLoss", spec, "oneflow.tensor({data}, dtype=oneflow.{dtype})")
+    return call("oneflow.nn.CrossEntropyLoss", spec, TENSOR)
 
 
 def evaluate(

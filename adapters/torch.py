@@ -28,6 +28,17 @@ from xent.spec import Arguments, CrossEntropySpec
 
 NAME = "torch"
 FRAMEWORK = "torch"
+TENSOR = "torch.tensor({data}, dtype=torch.{dtype})"
+SCRIPT = """\
+import torch
+
+input = {input}.requires_grad_()
+target = {target}
+loss = {loss}(input, target)
+print(loss)
+loss.sum().backward()
+print(input.grad)
+"""
 capabilities = Capabilities(index_dtypes=Entry(("int64",), "torch-2.8/target-indices/dtype"))
 
 
@@ -78,7 +89,7 @@ def from_call(
 
 def source(spec: CrossEntropySpec | Arguments) -> str:
     """The constructor call as text that needs ``import torch`` only."""
-    return call("torch.nn.CrossEntropyLoss", spec, "torch.tensor({data}, dtype=torch.{dtype})")
+    return call("torch.nn.CrossEntropyLoss", spec, TENSOR)
 
 
 def evaluate(

@@ -28,15 +28,24 @@ from xent.spec import Arguments, CrossEntropySpec
 from .. import Evaluation, phase
 from .. import mindspore as eager
 from ..framework import framework
-from ..mindspore import _array, _tensor
+from ..mindspore import TENSOR, _array, _tensor
 from . import FRAMEWORK, NAME, capabilities, device, from_call, from_native, source, to_native, version
 
 __all__ = [
-    "FRAMEWORK", "MODE", "NAME", "SAMPLE", "capabilities", "device", "evaluate", "from_call", "from_native", "prepare",
+    "FRAMEWORK", "MODE", "NAME", "SAMPLE", "SCRIPT", "TENSOR", "capabilities", "device", "evaluate", "from_call", "from_native", "prepare",
     "source", "to_native", "version",
 ]  # fmt: skip
 
 MODE = "jit"
+SCRIPT = """\
+import mindspore
+
+input = {input}
+target = {target}
+value, gradient = mindspore.jit(mindspore.value_and_grad({loss}, 0))(input, target)
+print(value)
+print(gradient)
+"""
 SAMPLE = "jit-sample"
 
 _compiled: Dict[Tuple[Any, ...], Any] = {}
