@@ -32,9 +32,9 @@ import oneflow
 input = {input}.requires_grad_()
 target = {target}
 loss = {loss}(input, target)
-print(loss)
+print(loss.numpy().tolist())
 loss.sum().backward()
-print(input.grad)
+print(input.grad.numpy().tolist())
 """
 capabilities = Capabilities(input_ranks=Entry(tuple(range(2, 65)), "oneflow/input/shape"))  # NumPy holds rank 64
 
