@@ -35,8 +35,8 @@ input = {input}
 target = {target}
 loss = {loss}
 value, gradient = mindspore.value_and_grad(lambda input: loss(input, target))(input)
-print(value)
-print(gradient)
+print(value.asnumpy().tolist())
+print(gradient.asnumpy().tolist())
 """
 _FLOATS = Entry(("float16", "float32"), "differences/example/mindspore")
 capabilities = Capabilities(

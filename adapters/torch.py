@@ -35,9 +35,9 @@ import torch
 input = {input}.requires_grad_()
 target = {target}
 loss = {loss}(input, target)
-print(loss)
+print(loss.tolist())
 loss.sum().backward()
-print(input.grad)
+print(input.grad.tolist())
 """
 capabilities = Capabilities(index_dtypes=Entry(("int64",), "torch-2.8/target-indices/dtype"))
 

@@ -32,8 +32,8 @@ from ..mindspore import TENSOR, _array, _tensor
 from . import FRAMEWORK, NAME, capabilities, device, from_call, from_native, source, to_native, version
 
 __all__ = [
-    "FRAMEWORK", "MODE", "NAME", "SAMPLE", "SCRIPT", "TENSOR", "capabilities", "device", "evaluate", "from_call", "from_native", "prepare",
-    "source", "to_native", "version",
+    "FRAMEWORK", "MODE", "NAME", "SAMPLE", "SCRIPT", "TENSOR", "capabilities", "device", "evaluate", "from_call",
+    "from_native", "prepare", "source", "to_native", "version",
 ]  # fmt: skip
 
 MODE = "jit"
@@ -43,8 +43,8 @@ import mindspore
 input = {input}
 target = {target}
 value, gradient = mindspore.jit(mindspore.value_and_grad({loss}, 0))(input, target)
-print(value)
-print(gradient)
+print(value.asnumpy().tolist())
+print(gradient.asnumpy().tolist())
 """
 SAMPLE = "jit-sample"
 
