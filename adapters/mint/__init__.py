@@ -22,7 +22,7 @@ from xent.spec import Arguments, CrossEntropySpec
 
 from .. import Capabilities, Entry, Evaluation, phase
 from ..framework import expect_loss, framework
-from ..mindspore import _array, _tensor, _weight, device, prepare, version
+from ..mindspore import as_array, as_tensor, as_weight, device, prepare, version
 from ..text import call
 from .standin import stand_ins
 
@@ -45,7 +45,7 @@ capabilities = Capabilities(
 def to_native(spec: CrossEntropySpec | Arguments) -> Any:
     """The spec as a mint.nn.CrossEntropyLoss, weight in its own dtype. mint checks no argument before the call."""
     mindspore = framework("mindspore")
-    weight = _tensor(mindspore, spec.weight) if isinstance(spec.weight, np.ndarray) else spec.weight
+    weight = as_tensor(mindspore, spec.weight) if isinstance(spec.weight, np.ndarray) else spec.weight
     return mindspore.mint.nn.CrossEntropyLoss(
         weight=weight,
         ignore_index=spec.ignore_index,
@@ -58,7 +58,7 @@ def from_native(loss: Any) -> CrossEntropySpec:
     """The spec of a mint.nn.CrossEntropyLoss. TypeError for another object, SpecError for what the spec refuses."""
     expect_loss(loss, framework("mindspore").mint.nn.CrossEntropyLoss, "mindspore.mint.nn.CrossEntropyLoss")
     return CrossEntropySpec(
-        weight=_weight(loss.weight),
+        weight=as_weight(loss.weight),
         ignore_index=loss.ignore_index,
         reduction=loss.reduction,
         label_smoothing=loss.label_smoothing,
@@ -69,7 +69,7 @@ def from_call(
     weight: Any = None, ignore_index: Any = -100, reduction: Any = "mean", label_smoothing: Any = 0.0
 ) -> CrossEntropySpec:
     """The spec behind ``mint.nn.CrossEntropyLoss(...)`` as written; weight is a tensor or a NumPy array."""
-    return CrossEntropySpec(_weight(weight), ignore_index, reduction, label_smoothing)
+    return CrossEntropySpec(as_weight(weight), ignore_index, reduction, label_smoothing)
 
 
 def source(spec: CrossEntropySpec | Arguments) -> str:
@@ -106,9 +106,9 @@ def _run(
     with phase("construct"):
         loss = to_native(spec)
     with phase("forward"):
-        logits, labels = _tensor(mindspore, input), _tensor(mindspore, target)
+        logits, labels = as_tensor(mindspore, input), as_tensor(mindspore, target)
         if not gradient:
-            return _array(mindspore, loss(logits, labels)), None
+            return as_array(mindspore, loss(logits, labels)), None
 
     def forward(logits: Any) -> Any:
         with phase("forward"):
@@ -116,4 +116,4 @@ def _run(
 
     with phase("backward"):
         result, slope = mindspore.value_and_grad(forward, 0)(logits)
-        return _array(mindspore, result), _array(mindspore, slope)
+        return as_array(mindspore, result), as_array(mindspore, slope)

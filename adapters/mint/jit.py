@@ -28,7 +28,7 @@ from xent.spec import Arguments, CrossEntropySpec
 from .. import Evaluation, phase
 from .. import mindspore as eager
 from ..framework import framework
-from ..mindspore import TENSOR, _array, _tensor
+from ..mindspore import TENSOR, as_array, as_tensor
 from . import FRAMEWORK, NAME, capabilities, device, from_call, from_native, source, to_native, version
 
 __all__ = [
@@ -75,10 +75,10 @@ def evaluate(
             _compiled[key] = mindspore.jit(mindspore.value_and_grad(loss, 0) if gradient else loss)
     try:
         with phase("forward"):
-            result = _compiled[key](_tensor(mindspore, input), _tensor(mindspore, target))
+            result = _compiled[key](as_tensor(mindspore, input), as_tensor(mindspore, target))
             if not gradient:
-                return Evaluation(_array(mindspore, result))
-            return Evaluation(_array(mindspore, result[0]), _array(mindspore, result[1]))
+                return Evaluation(as_array(mindspore, result))
+            return Evaluation(as_array(mindspore, result[0]), as_array(mindspore, result[1]))
     except BaseException:
         del _compiled[key]
         raise

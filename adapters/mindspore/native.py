@@ -70,7 +70,7 @@ def prepare() -> None:
 def to_native(spec: CrossEntropySpec | Arguments) -> Any:
     """The spec as a mindspore.nn.CrossEntropyLoss, weight in its own dtype. MindSpore's own exceptions go through."""
     mindspore = framework("mindspore")
-    weight = _tensor(mindspore, spec.weight) if isinstance(spec.weight, np.ndarray) else spec.weight
+    weight = as_tensor(mindspore, spec.weight) if isinstance(spec.weight, np.ndarray) else spec.weight
     return mindspore.nn.CrossEntropyLoss(
         weight=weight,
         ignore_index=spec.ignore_index,
@@ -83,7 +83,7 @@ def from_native(loss: Any) -> CrossEntropySpec:
     """The spec of mindspore.nn.CrossEntropyLoss. TypeError for another object, SpecError for what the spec refuses."""
     expect_loss(loss, framework("mindspore").nn.CrossEntropyLoss, "mindspore.nn.CrossEntropyLoss")
     return CrossEntropySpec(
-        weight=_weight(loss.weight),
+        weight=as_weight(loss.weight),
         ignore_index=loss.ignore_index,
         reduction=loss.reduction,
         label_smoothing=loss.label_smoothing,
@@ -94,7 +94,7 @@ def from_call(
     weight: Any = None, ignore_index: Any = -100, reduction: Any = "mean", label_smoothing: Any = 0.0
 ) -> CrossEntropySpec:
     """The spec behind ``mindspore.nn.CrossEntropyLoss(...)`` as written; weight is a tensor or a NumPy array."""
-    return CrossEntropySpec(_weight(weight), ignore_index, reduction, label_smoothing)
+    return CrossEntropySpec(as_weight(weight), ignore_index, reduction, label_smoothing)
 
 
 def source(spec: CrossEntropySpec | Arguments) -> str:
@@ -110,9 +110,9 @@ def evaluate(
     with phase("construct"):
         loss = to_native(spec)
     with phase("forward"):
-        logits, labels = _tensor(mindspore, input), _tensor(mindspore, target)
+        logits, labels = as_tensor(mindspore, input), as_tensor(mindspore, target)
         if not gradient:
-            return Evaluation(_array(mindspore, loss(logits, labels)))
+            return Evaluation(as_array(mindspore, loss(logits, labels)))
 
     def forward(logits: Any) -> Any:
         with phase("forward"):
@@ -120,10 +120,10 @@ def evaluate(
 
     with phase("backward"):
         result, slope = mindspore.value_and_grad(forward, 0)(logits)
-        return Evaluation(_array(mindspore, result), _array(mindspore, slope))
+        return Evaluation(as_array(mindspore, result), as_array(mindspore, slope))
 
 
-def _tensor(mindspore: Any, array: dtypes.Array) -> Any:
+def as_tensor(mindspore: Any, array: dtypes.Array) -> Any:
     """A copy as a tensor of the same dtype and memory order. MindSpore's TypeError for a dtype it lacks."""
     base, axes = layout(array)
     if dtypes.name(base) == "bfloat16":
@@ -133,13 +133,13 @@ def _tensor(mindspore: Any, array: dtypes.Array) -> Any:
     return tensor if axes == tuple(range(array.ndim)) else tensor.permute(*axes)
 
 
-def _array(mindspore: Any, tensor: Any) -> dtypes.Array:
+def as_array(mindspore: Any, tensor: Any) -> dtypes.Array:
     array = tensor.asnumpy()
     if tensor.dtype == mindspore.bfloat16:  # asnumpy gives MindSpore's own NumPy dtype
         return dtypes.from_bits(array.view(np.uint16), "bfloat16")
     return np.asarray(array)
 
 
-def _weight(weight: Any) -> Any:
+def as_weight(weight: Any) -> Any:
     """A MindSpore tensor as an array; anything else as it is, for CrossEntropySpec to judge."""
-    return _array(framework("mindspore"), weight) if framework_of(weight) == "mindspore" else weight
+    return as_array(framework("mindspore"), weight) if framework_of(weight) == "mindspore" else weight
