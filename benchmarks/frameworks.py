@@ -1,0 +1,188 @@
+"""The three frameworks behind one face. Framework-side: Python 3.8, and imports no framework before it is asked for.
+
+A function here takes the differentiable tensors and returns the loss. Each call that is timed has finished its work
+when it returns: MindSpore runs synchronously (its adapter's `prepare`), oneflow is waited for.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, Tuple
+
+import numpy as np
+
+from xent import adapters
+
+from .inputs import Inputs
+
+Tensors = Tuple[Any, ...]
+Function = Callable[..., Any]
+Call = Callable[[], Any]
+
+
+class Framework:
+    """What the frameworks share. `name` is both the framework's import name and its adapter's."""
+
+    name: str
+    index_dtype = "int64"
+
+    def __init__(self) -> None:
+        self.adapter = adapters.load("xent.adapters." + self.name)
+        self.module = __import__(self.name)
+        getattr(self.adapter, "prepare", lambda: None)()
+
+    def facts(self) -> Dict[str, Any]:
+        """What the results say about the framework."""
+        return {"version": self.adapter.version(), "threads": None}
+
+    def tensors(self, inputs: Inputs) -> Inputs:
+        """The arrays as tensors, in place and read once, so that nothing is left for the first call to do."""
+        target = inputs.target if inputs.target.dtype == np.float32 else inputs.target.astype(self.index_dtype)
+        made = Inputs(
+            tuple(self._tensor(array) for array in inputs.differentiable),
+            self._tensor(target),
+            None if inputs.weight is None else self._tensor(inputs.weight),
+            inputs.arguments,
+        )
+        for tensor in (*made.differentiable, made.target):
+            self.number(tensor.sum())
+        return made
+
+    def side(self, name: str, inputs: Inputs) -> Function:
+        """One side as a function of the differentiable tensors. AttributeError where the adapter has no such loss."""
+        target, arguments = inputs.target, dict(inputs.arguments)
+        if name == "linear":
+            return lambda *tensors: self.adapter.linear_cross_entropy(*tensors, target)
+        if name == "logits":
+            return lambda hidden, projection: self.adapter.cross_entropy(self._product(hidden, projection), target)
+        if inputs.weight is not None:
+            arguments["weight"] = inputs.weight
+        cls = self.module.nn.CrossEntropyLoss if name == "native" else self.adapter.CrossEntropyLoss
+        loss = cls(**arguments)
+        return lambda logits: loss(logits, target)
+
+    def forward(self, function: Function, tensors: Tensors) -> Call:
+        """A call that computes the loss alone, of tensors that need no gradient."""
+        raise NotImplementedError
+
+    def both(self, function: Function, tensors: Tensors) -> Call:
+        """A call that computes the loss and its gradients; returns the loss."""
+        raise NotImplementedError
+
+    def copy(self, tensor: Any) -> Call:
+        """A call that copies the tensor."""
+        raise NotImplementedError
+
+    def number(self, scalar: Any) -> float:
+        """A scalar tensor's value."""
+        return float(scalar.detach().cpu().numpy())
+
+    def _tensor(self, array: Any) -> Any:
+        raise NotImplementedError
+
+    def _product(self, hidden: Any, projection: Any) -> Any:
+        return hidden @ projection.T
+
+
+class Torch(Framework):
+    """torch, with as many threads as it takes by itself."""
+
+    name = "torch"
+
+    def facts(self) -> Dict[str, Any]:
+        """With torch's own count of threads."""
+        return {**super().facts(), "threads": self.module.get_num_threads()}
+
+    def forward(self, function: Function, tensors: Tensors) -> Call:
+        """See Framework."""
+        return lambda: function(*tensors)
+
+    def both(self, function: Function, tensors: Tensors) -> Call:
+        """See Framework."""
+        leaves = tuple(tensor.detach().requires_grad_() for tensor in tensors)
+
+        def call() -> Any:
+            result = function(*leaves)
+            self.module.autograd.grad(result, leaves)
+            return result.detach()
+
+        return call
+
+    def copy(self, tensor: Any) -> Call:
+        """See Framework."""
+        return lambda: tensor.clone()
+
+    def _tensor(self, array: Any) -> Any:
+        return self.module.from_numpy(array)
+
+
+class MindSpore(Framework):
+    """mindspore.nn in synchronous PyNative."""
+
+    name = "mindspore"
+    index_dtype = "int32"
+
+    def forward(self, function: Function, tensors: Tensors) -> Call:
+        """See Framework."""
+        return lambda: function(*tensors)
+
+    def both(self, function: Function, tensors: Tensors) -> Call:
+        """See Framework."""
+        gradient = self.module.value_and_grad(function, tuple(range(len(tensors))))
+        return lambda: gradient(*tensors)[0]
+
+    def copy(self, tensor: Any) -> Call:
+        """See Framework. Tensor.copy takes ten times as long as adding 0, clone has no kernel (measured, 2.10.0)."""
+        return lambda: tensor + 0
+
+    def number(self, scalar: Any) -> float:
+        """See Framework."""
+        return float(scalar.asnumpy())
+
+    def _tensor(self, array: Any) -> Any:
+        return self.module.Tensor(array)
+
+
+class OneFlow(Framework):
+    """oneflow's eager mode, each call waited for."""
+
+    name = "oneflow"
+
+    def forward(self, function: Function, tensors: Tensors) -> Call:
+        """See Framework."""
+        return self._waited(lambda: function(*tensors))
+
+    def both(self, function: Function, tensors: Tensors) -> Call:
+        """See Framework."""
+        leaves = tuple(tensor.detach().requires_grad_() for tensor in tensors)
+
+        def call() -> Any:
+            result = function(*leaves)
+            self.module.autograd.grad(result, leaves)
+            return result.detach()
+
+        return self._waited(call)
+
+    def copy(self, tensor: Any) -> Call:
+        """See Framework."""
+        return self._waited(lambda: tensor.clone())
+
+    def _tensor(self, array: Any) -> Any:
+        return self.module.tensor(array)
+
+    def _waited(self, call: Call) -> Call:
+        wait = self.module._oneflow_internal.eager.Sync
+
+        def waited() -> Any:
+            result = call()
+            wait()
+            return result
+
+        return waited
+
+
+_CLASSES = {cls.name: cls for cls in (Torch, MindSpore, OneFlow)}
+
+
+def load(name: str) -> Framework:
+    """The framework of that name, imported and prepared. Raises Unavailable where it can't be."""
+    return _CLASSES[name]()
