@@ -15,6 +15,8 @@ from typing import Any, Callable
 def extra_peak(call: Callable[[], Any]) -> int:
     """Bytes resident at the peak of the call, less those resident before. What the call returns counts.
 
+    The kernel counts pages in batches, each core its own: expect it to be some 100 KB wrong.
+
     Raises:
         OSError: this system has no /proc, or doesn't let the peak be set back.
     """

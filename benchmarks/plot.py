@@ -27,15 +27,18 @@ def draw(results: Results, path: Path) -> None:
     from matplotlib.figure import Figure
 
     frameworks = list(dict.fromkeys(row.framework for row in results.rows))
-    shapes = list(dict.fromkeys(row.shape for row in results.rows if row.variant != plan.LINEAR))
-    figure = Figure(figsize=(4.6 * max(len(frameworks), 1), 1.9 + 0.95 * len(shapes)), dpi=110, layout="constrained")
+    given = [row for row in results.rows if row.variant != plan.LINEAR]
+    shapes = list(dict.fromkeys(row.shape for row in given))
+    large = list(dict.fromkeys(row.shape for row in given if row.what == plan.MEMORY))
+    columns, heights = max(len(frameworks), 1), [max(len(shapes), 1), max(len(large), 1)]
+    figure = Figure(figsize=(1.2 + 3.6 * columns, 2.3 + 0.5 * sum(heights)), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
-    grid = figure.subplots(2, max(len(frameworks), 1), squeeze=False, sharey="row", sharex="row")
+    grid = figure.subplots(2, columns, squeeze=False, sharey="row", sharex="row", height_ratios=heights)
     for column, framework in enumerate(frameworks):
         version = results.frameworks.get(framework, {}).get("version", "")
-        rows = [row for row in results.rows if row.framework == framework and row.variant != plan.LINEAR]
+        rows = [row for row in given if row.framework == framework]
         _speed(grid[0][column], [row for row in rows if row.what == plan.BOTH], shapes)
-        _memory(grid[1][column], [row for row in rows if row.what == plan.MEMORY], shapes)
+        _memory(grid[1][column], [row for row in rows if row.what == plan.MEMORY], large)
         grid[0][column].set_title(f"{framework} {version}".strip(), loc="left", fontweight="bold")
     figure.suptitle("Portable losses against the frameworks' own: forward+backward, float32, CPU", fontsize=12)
     _legend(figure)

@@ -44,7 +44,7 @@ class Row:
     def ratio(self) -> float | None:
         """The first side's amount over the second's: above 1 the second is faster, or smaller."""
         first, second = (self.amount(side) for side in plan.sides(self.variant)[:2])
-        return first / second if first is not None and second else None
+        return first / second if first and second else None  # 0: less memory than can be told
 
     @property
     def copies(self) -> float | None:
