@@ -1,0 +1,170 @@
+"""The portable loss in PyNative on a CPU: fused kernels (fused.py), and the composition for rows that they get wrong."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, List, NamedTuple, Optional, Tuple
+
+import numpy as np
+
+from .. import checks
+from ..framework import framework
+from . import composition, fused
+
+mindspore = framework("mindspore")
+mint = mindspore.mint
+ops = mindspore.ops
+
+CHUNK = 1 << 22  # elements that the composition holds at a time, some ten times over, in float64
+_LABELS = (mindspore.int32, mindspore.int64)
+
+
+class Call(NamedTuple):
+    """What a call asks for, checked.
+
+    Attributes:
+        form: of input and target.
+        weight: (C,), or None.
+    """
+
+    form: checks.Form
+    weight: Any
+    ignore_index: int
+    reduction: str
+    smoothing: float
+    validate: bool
+
+
+class Loss(mindspore.common._Function):  # type: ignore[misc]  # MindSpore has no types
+    """The loss with its own gradient, with respect to input and to class probabilities."""
+
+    @staticmethod
+    def forward(ctx: Any, input: Any, target: Any, call: Call) -> Any:
+        rows = 1
+        for size in call.form.places:
+            rows *= size
+        if rows == 0:
+            ctx.gradients = lambda dout, wanted: (ops.zeros_like(input), None)
+            return _of_nothing(input, call)
+        value, gradients = _fused(input, target, call, rows) or _composed(input, target, call)
+        if call.form.probabilities and ctx.needs_input_grad[1]:
+            gradients = _composed(input, target, call)[1]
+        ctx.gradients = gradients
+        value = fused.converted(value, input.dtype)
+        return value.reshape(call.form.places) if call.reduction == "none" else value.reshape(())
+
+    @staticmethod
+    def backward(ctx: Any, dout: Any) -> Tuple[Any, ...]:
+        return (*ctx.gradients(dout, ctx.needs_input_grad[1]), None)
+
+
+Gradients = Callable[[Any, bool], Tuple[Any, Any]]
+
+
+def _of_nothing(input: Any, call: Call) -> Any:
+    """N = 0 (S12): kernels refuse empty tensors."""
+    if call.reduction == "none":
+        return mint.empty(call.form.places, dtype=input.dtype)
+    return mindspore.Tensor(0.0 if call.reduction == "sum" else float("nan"), input.dtype)
+
+
+def _factor(dout: Any, call: Call, divisor: float) -> Any:
+    """What a row's gradient is multiplied with: a float, or (R, 1) float64 where each row's loss was returned."""
+    if call.reduction == "none":
+        return fused.converted(dout, mindspore.float64).reshape(-1, 1)
+    return float(fused.converted(dout, mindspore.float64).asnumpy()) / (divisor if call.reduction == "mean" else 1.0)
+
+
+def _fused(input: Any, target: Any, call: Call, count: int) -> Optional[Tuple[Any, Gradients]]:
+    """The result in float64 and its gradients, or None where the kernels can't be trusted with these numbers."""
+    dtype = fused.dtype_of_computation(input.dtype, count, call.form.classes)
+    x = fused.converted(fused.as_rows(input), dtype)
+    if call.form.probabilities:
+        rows = fused.of_probabilities(x, fused.converted(fused.as_rows(target), dtype), call.weight, call.smoothing)
+    else:
+        label = target.reshape(-1, 1)
+        if label.dtype not in _LABELS:
+            label = fused.converted(label, mindspore.int64)
+        ignoring = _ignored(input, target, call)
+        rows = fused.of_indices(x, label, call.weight, call.ignore_index, ignoring, call.smoothing)
+    if rows is None or rows.divisor == 0.0:
+        return None
+    found = rows
+
+    def gradients(dout: Any, wanted: bool) -> Tuple[Any, Any]:
+        factor = _factor(dout, call, found.divisor)
+        if found.coefficient is not None:
+            slope = fused.gradient_of_probabilities(found, factor)
+        else:
+            slope = fused.gradient_of_indices(found, factor, call.smoothing)
+        return fused.like_input(fused.converted(slope, input.dtype), input.shape), None
+
+    if call.reduction == "none":
+        return rows.losses, gradients
+    total = mint.sum(rows.losses)
+    return (total / rows.divisor if call.reduction == "mean" else total), gradients
+
+
+def _ignored(input: Any, target: Any, call: Call) -> int:
+    """How many rows are ignored. Refuses class indices that are neither ignored nor in [0, C) (S6)."""
+    labels = target.asnumpy()  # a view: nothing is copied
+    classes, ignore_index = call.form.classes, call.ignore_index
+    if not 0 <= ignore_index < classes and labels.min() >= 0 and labels.max() < classes:
+        return 0
+    ignored = np.count_nonzero(labels == ignore_index)
+    if call.validate:
+        wrong = ((labels < 0) | (labels >= classes)) & (labels != ignore_index)
+        if wrong.any():
+            checks.refuse_labels(input.shape, labels, ignore_index)
+    return int(ignored)
+
+
+def _composed(input: Any, target: Any, call: Call) -> Tuple[Any, Gradients]:
+    """The result in float64 and its gradients, right for every number; the rows go through in chunks."""
+    wide = mindspore.float64
+    x = fused.as_rows(input, finite=False)
+    weight = None if call.weight is None else fused.converted(call.weight, wide)
+    step = max(1, CHUNK // call.form.classes)
+    starts = range(0, x.shape[0], step)
+    if call.form.probabilities:
+        goal, classes = fused.as_rows(target, finite=False), None
+    else:
+        goal, classes = fused.converted(target.reshape(-1), mindspore.int64), ops.arange(call.form.classes)
+
+    def chunk(start: int) -> Tuple[Any, ...]:
+        """Losses, divisors, ignored rows, gradients and -log p of the rows from `start` on."""
+        part = fused.converted(x[start : start + step], wide)
+        aim = goal[start : start + step]
+        if classes is None:
+            coefficients = composition.probability_coefficients(fused.converted(aim, wide), weight, call.smoothing)
+            loss, gradient, surprise = composition.losses(part, coefficients)
+            return loss, ops.ones_like(loss), None, gradient, surprise
+        coefficients, divisor, ignored, wrong = composition.index_coefficients(
+            aim, weight, call.ignore_index, call.smoothing, classes, wide
+        )
+        loss, gradient, surprise = composition.losses(part, coefficients)
+        loss = mint.where(ignored, 0.0, mint.where(wrong, composition.NAN, loss))
+        return loss, divisor, ignored, mint.where(wrong, composition.NAN, gradient), surprise
+
+    parts = [chunk(start)[:2] for start in starts]
+    value, factor = composition.reduced(_joined([p[0] for p in parts]), _joined([p[1] for p in parts]), call.reduction)
+
+    def gradients(dout: Any, wanted: bool) -> Tuple[Any, Any]:
+        outer = fused.converted(dout, wide).reshape(-1, 1) * factor
+        slopes, target_slopes = [], []
+        for start in starts:
+            scale = outer if call.reduction != "none" else outer[start : start + step]
+            _, _, ignored, gradient, surprise = chunk(start)
+            slope = gradient * scale
+            slopes.append(fused.converted(slope if ignored is None else mint.where(ignored, 0.0, slope), input.dtype))
+            if wanted:
+                target_slopes.append(
+                    fused.converted(composition.target_gradient(surprise, weight, call.smoothing) * scale, target.dtype)
+                )
+        of_target = composition.like_input(_joined(target_slopes), target) if wanted else None
+        return composition.like_input(_joined(slopes), input), of_target
+
+    return value, gradients
+
+
+def _joined(parts: List[Any]) -> Any:
+    return parts[0] if len(parts) == 1 else mint.concat(parts, 0)

@@ -1,0 +1,139 @@
+"""The portable loss for MindSpore: the specification's semantics in PyNative, under mindspore.jit and in GRAPH_MODE.
+
+In PyNative on a CPU it runs fused kernels behind guards (fused.py), under the compiler and on Ascend mint's operators
+(composition.py). float16 and bfloat16 are computed in a wider dtype and rounded once.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Optional, Tuple
+
+from mindspore.graph.api import _run_in_jit
+
+from xent import dtypes
+
+from .. import checks
+from ..framework import framework
+from . import ascend, compiled, eager
+from .native import as_array
+
+mindspore = framework("mindspore")
+Parameter = mindspore.Parameter
+Tensor = mindspore.Tensor
+
+_NAMES = {getattr(mindspore, name): name for name in (*dtypes.FLOATS, *dtypes.INTEGERS)}
+
+
+class CrossEntropyLoss(mindspore.nn.Cell):  # type: ignore[misc]  # MindSpore has no types
+    """The cross-entropy between logits and class indices or class probabilities, by the rules S1 to S14.
+
+    Args:
+        weight: (C,) a factor for each class, of any floating dtype, or None (S1). It becomes the parameter ``weight``,
+            which is saved in a checkpoint and not trained.
+        ignore_index: the class index of rows that count nothing (S2). Must be negative with class probabilities (S8).
+        reduction: ``"none"``, ``"mean"`` or ``"sum"`` (S3).
+        label_smoothing: in [0, 1] (S4).
+        validate: whether class indices outside [0, C) are refused. What the compiler made can't refuse a value:
+            there, as without validation, a row with such an index is nan.
+
+    Inputs:
+        input: logits of float16, bfloat16, float32 or float64; (C), (N, C) or (N, C, d1, ..., dK) (S5).
+        target: class indices, any integer dtype, (), (N) or (N, d1, ..., dK) (S6); or class probabilities of a
+            floating dtype and input's shape (S7).
+
+    Outputs:
+        The loss in input's dtype: shape () or, for ``"none"``, that of class indices (S14). Differentiable with respect
+        to input and class probabilities.
+
+    Raises:
+        SpecError: an argument, shape, dtype or class index that S1 to S8 refuse.
+    """
+
+    def __init__(
+        self,
+        weight: Any = None,
+        ignore_index: int = -100,
+        reduction: str = "mean",
+        label_smoothing: float = 0.0,
+        *,
+        validate: bool = True,
+    ) -> None:
+        super().__init__()
+        spec = checks.arguments(ignore_index, reduction, label_smoothing)
+        self.ignore_index = spec.ignore_index
+        self.reduction = spec.reduction
+        self.label_smoothing = spec.label_smoothing
+        self.validate = validate
+        self.weight = None
+        if weight is not None:
+            _check_weight(weight)
+            self.weight = Parameter(Tensor(weight), name="weight", requires_grad=False)
+
+    def construct(self, input: Any, target: Any) -> Any:
+        if _run_in_jit():  # @jit.cond: True
+            return compiled.cross_entropy(
+                input, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing
+            )
+        return _call(
+            input, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing, self.validate
+        )
+
+    def extend_repr(self) -> str:
+        return (
+            f"ignore_index={self.ignore_index}, reduction={self.reduction!r}, label_smoothing={self.label_smoothing}"
+        )
+
+
+def cross_entropy(
+    input: Any,
+    target: Any,
+    weight: Any = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+    *,
+    validate: bool = True,
+) -> Any:
+    """The function behind `CrossEntropyLoss`, with its arguments. weight is a constant: it gets no gradient."""
+    if _run_in_jit():  # @jit.cond: True
+        return compiled.cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing)
+    spec = checks.arguments(ignore_index, reduction, label_smoothing)
+    if weight is not None:
+        _check_weight(weight)
+    return _call(input, target, weight, spec.ignore_index, spec.reduction, spec.label_smoothing, validate)
+
+
+def dtype_name(tensor: Any) -> str:
+    """``"float32"``: the name that the rules know a tensor's dtype by."""
+    return _NAMES.get(tensor.dtype, str(tensor.dtype))
+
+
+def _check_weight(weight: Any) -> None:
+    """S1 as far as it needs no input. Raises SpecError."""
+    if not isinstance(weight, Tensor) or weight.dtype not in _NAMES or weight.ndim != 1:
+        checks.refuse_weight(as_array(mindspore, weight) if isinstance(weight, Tensor) else weight)
+    array = as_array(mindspore, weight)
+    if not dtypes.is_float(array) or not bool((abs(dtypes.to_float64(array)) < float("inf")).all()):
+        checks.refuse_weight(array)
+
+
+def _call(
+    input: Any, target: Any, weight: Any, ignore_index: int, reduction: str, label_smoothing: float, validate: bool
+) -> Any:
+    """The loss in PyNative. The arguments but not the tensors are checked."""
+    form = check_form(input, target, weight, ignore_index)
+    call = eager.Call(form, weight, ignore_index, reduction, label_smoothing, validate)
+    if mindspore.get_context("device_target") == "CPU":
+        return eager.Loss.apply(input, target, call)
+    return ascend.cross_entropy(input, target, call)
+
+
+def check_form(input: Any, target: Any, weight: Optional[Any], ignore_index: int) -> checks.Form:
+    """S1 and S5 to S8 on shapes and dtypes. Raises SpecError."""
+    shape: Optional[Tuple[int, ...]] = None
+    name = None
+    if weight is not None:
+        shape, name = weight.shape, dtype_name(weight)
+    return checks.cached_form_of(
+        input.shape, dtype_name(input), target.shape, dtype_name(target), shape, name, ignore_index
+    )

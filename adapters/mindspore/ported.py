@@ -1,0 +1,72 @@
+"""The portable loss for MindSpore as an implementation of the harness, with native.py's conversions of tensors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from xent import dtypes
+from xent.spec import Arguments, CrossEntropySpec
+
+from .. import Capabilities, Evaluation, phase
+from ..framework import expect_loss, framework
+from ..text import call
+from .native import FRAMEWORK, NAME, SCRIPT, TENSOR, as_array, as_tensor, as_weight, device, prepare, version
+
+__all__ = [
+    "FRAMEWORK", "MODE", "NAME", "SCRIPT", "TENSOR", "capabilities", "device", "evaluate", "from_call", "from_native",
+    "prepare", "source", "to_native", "version",
+]  # fmt: skip
+
+MODE = "portable"
+capabilities = Capabilities()
+
+
+def to_native(spec: CrossEntropySpec | Arguments) -> Any:
+    """The spec as the portable loss, weight in its own dtype. Raises SpecError."""
+    from .portable import CrossEntropyLoss
+
+    weight = as_tensor(framework(FRAMEWORK), spec.weight) if isinstance(spec.weight, np.ndarray) else spec.weight
+    return CrossEntropyLoss(weight, spec.ignore_index, spec.reduction, spec.label_smoothing)
+
+
+def from_native(loss: Any) -> CrossEntropySpec:
+    """The spec of the portable loss. TypeError for another object."""
+    from .portable import CrossEntropyLoss
+
+    expect_loss(loss, CrossEntropyLoss, "xent.adapters.mindspore.CrossEntropyLoss")
+    return CrossEntropySpec(as_weight(loss.weight), loss.ignore_index, loss.reduction, loss.label_smoothing)
+
+
+def from_call(
+    weight: Any = None, ignore_index: Any = -100, reduction: Any = "mean", label_smoothing: Any = 0.0
+) -> CrossEntropySpec:
+    """The spec behind ``CrossEntropyLoss(...)`` as written; weight is a tensor or a NumPy array."""
+    return CrossEntropySpec(as_weight(weight), ignore_index, reduction, label_smoothing)
+
+
+def source(spec: CrossEntropySpec | Arguments) -> str:
+    """The constructor call as text that needs ``import mindspore, xent.adapters.mindspore``."""
+    return call("xent.adapters.mindspore.CrossEntropyLoss", spec, TENSOR)
+
+
+def evaluate(
+    spec: CrossEntropySpec | Arguments, input: dtypes.Array, target: dtypes.Array, *, gradient: bool
+) -> Evaluation:
+    """The portable value, and the gradient of its sum with respect to input where asked for. Nothing is cast."""
+    mindspore = framework(FRAMEWORK)
+    with phase("construct"):
+        loss = to_native(spec)
+    with phase("forward"):
+        logits, labels = as_tensor(mindspore, input), as_tensor(mindspore, target)
+        if not gradient:
+            return Evaluation(as_array(mindspore, loss(logits, labels)))
+
+    def forward(logits: Any) -> Any:
+        with phase("forward"):
+            return loss(logits, labels)
+
+    with phase("backward"):
+        result, slope = mindspore.value_and_grad(forward, 0)(logits)
+        return Evaluation(as_array(mindspore, result), as_array(mindspore, slope))
