@@ -13,7 +13,7 @@ Document: oneflow. Peculiarities, each with its source:
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Callable
 
 import numpy as np
 
@@ -47,7 +47,7 @@ def version() -> str:
 def to_native(spec: CrossEntropySpec | Arguments) -> Any:
     """The spec as an oneflow.nn.CrossEntropyLoss, weight in its own dtype. oneflow's own exceptions go through."""
     oneflow = framework("oneflow")
-    weight = _tensor(oneflow, spec.weight) if isinstance(spec.weight, np.ndarray) else spec.weight
+    weight = tensor(oneflow, spec.weight) if isinstance(spec.weight, np.ndarray) else spec.weight
     return oneflow.nn.CrossEntropyLoss(
         weight=weight,
         ignore_index=spec.ignore_index,
@@ -60,7 +60,7 @@ def from_native(loss: Any) -> CrossEntropySpec:
     """The spec of oneflow.nn.CrossEntropyLoss. TypeError for another object, SpecError for what the spec refuses."""
     expect_loss(loss, framework("oneflow").nn.CrossEntropyLoss, "oneflow.nn.CrossEntropyLoss")
     return CrossEntropySpec(
-        weight=_weight(loss.weight),
+        weight=weight_of(loss.weight),
         ignore_index=loss.ignore_index,
         reduction=loss.reduction,
         label_smoothing=loss.label_smoothing,
@@ -71,7 +71,7 @@ def from_call(
     weight: Any = None, ignore_index: Any = -100, reduction: Any = "mean", label_smoothing: Any = 0.0
 ) -> CrossEntropySpec:
     """The spec behind ``oneflow.nn.CrossEntropyLoss(...)`` as written; weight is an oneflow tensor or a NumPy array."""
-    return CrossEntropySpec(_weight(weight), ignore_index, reduction, label_smoothing)
+    return CrossEntropySpec(weight_of(weight), ignore_index, reduction, label_smoothing)
 
 
 def source(spec: CrossEntropySpec | Arguments) -> str:
@@ -83,21 +83,32 @@ def evaluate(
     spec: CrossEntropySpec | Arguments, input: dtypes.Array, target: dtypes.Array, *, gradient: bool
 ) -> Evaluation:
     """oneflow's value, and the gradient of its sum with respect to input where asked for. Nothing is cast."""
+    return run(to_native, spec, input, target, gradient)
+
+
+def run(
+    make: Callable[[Any], Any],
+    spec: CrossEntropySpec | Arguments,
+    input: dtypes.Array,
+    target: dtypes.Array,
+    gradient: bool,
+) -> Evaluation:
+    """What the loss that `make` gives for the spec returns, and the gradient where asked for."""
     oneflow = framework("oneflow")
     with phase("construct"):
-        loss = to_native(spec)
+        loss = make(spec)
     with phase("forward"):
-        logits = _tensor(oneflow, input).requires_grad_(gradient)
-        result = loss(logits, _tensor(oneflow, target))
-        value = _array(oneflow, result)
+        logits = tensor(oneflow, input).requires_grad_(gradient)
+        result = loss(logits, tensor(oneflow, target))
+        value = array(oneflow, result)
     if not gradient:
         return Evaluation(value)
     with phase("backward"):
         (slope,) = oneflow.autograd.grad(result, logits, oneflow.ones_like(result))
-        return Evaluation(value, _array(oneflow, slope))
+        return Evaluation(value, array(oneflow, slope))
 
 
-def _tensor(oneflow: Any, array: dtypes.Array) -> Any:
+def tensor(oneflow: Any, array: dtypes.Array) -> Any:
     """A copy as a tensor of the same dtype and memory order. Raises TypeError for a dtype that oneflow lacks."""
     base, axes = layout(array)
     name = dtypes.name(base)
@@ -110,13 +121,14 @@ def _tensor(oneflow: Any, array: dtypes.Array) -> Any:
     return tensor.permute(*axes)
 
 
-def _array(oneflow: Any, tensor: Any) -> dtypes.Array:
-    host = tensor.detach().cpu()
+def array(oneflow: Any, result: Any) -> dtypes.Array:
+    """A tensor as an array of the same dtype."""
+    host = result.detach().cpu()
     if host.dtype == oneflow.bfloat16:
         return dtypes.from_float64(host.to(oneflow.float32).numpy(), "bfloat16")
     return np.asarray(host.numpy())
 
 
-def _weight(weight: Any) -> Any:
+def weight_of(weight: Any) -> Any:
     """An oneflow tensor as an array; anything else as it is, for CrossEntropySpec to judge."""
-    return _array(framework("oneflow"), weight) if framework_of(weight) == "oneflow" else weight
+    return array(framework("oneflow"), weight) if framework_of(weight) == "oneflow" else weight

@@ -1,0 +1,70 @@
+"""Class indices: whether they are in range, and what each of them selects with which weight."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Optional, Tuple
+
+import numpy as np
+
+from xent.adapters import checks
+from xent.adapters.framework import framework
+
+flow = framework("oneflow")
+ops = flow._C
+
+
+class Labels(NamedTuple):
+    """Class indices made safe to gather with. A column holds one number a row, in the layout's shape.
+
+    Attributes:
+        safe: int64 column, each in [0, C).
+        factor: column of w[y], 1 without weight; 0 where ignored, nan where the index is out of range and nobody
+            looked. None where it is 1 everywhere.
+        kept: column of 1, 0 where ignored (nan as above). None where it is 1 everywhere.
+        ignored: bool column. None where no row is.
+    """
+
+    safe: Any
+    factor: Any
+    kept: Any
+    ignored: Any
+
+
+def in_range(target: Any, classes: int, ignore_index: int, shape: Tuple[int, ...]) -> bool:
+    """Whether every class index, ignored ones included, is in [0, C). Waits for the device.
+
+    Raises:
+        SpecIndexError: S6, where one is neither in range nor ignore_index.
+    """
+    lowest, highest = ops.reduce_min(target, [], False), ops.reduce_max(target, [], False)
+    if lowest.item() >= 0 and highest.item() < classes:
+        return True
+    outside = ops.not_equal(target, ops.clamp(target, 0, classes - 1))
+    if ops.logical_and(outside, ops.not_equal(target, ignore_index)).any().item():
+        checks.refuse_labels(shape, np.asarray(target.numpy()), ignore_index)
+    return False
+
+
+def labels(column: Any, classes: int, ignore_index: int, weight: Any, clean: Optional[bool], dtype: Any) -> Labels:
+    """The labels of one call.
+
+    Args:
+        column: int64, one class index a row.
+        weight: (C) in the dtype of computation, or None.
+        clean: whether all are in [0, C); None where nobody looked (``validate=False``, nn.Graph).
+        dtype: the dtype of computation.
+    """
+    if clean and not 0 <= ignore_index < classes:
+        return Labels(column, None if weight is None else _pick(weight, column), None, None)
+    safe = column if clean else ops.clamp(column, 0, classes - 1)
+    chosen = ops.not_equal(column, ignore_index)
+    ignored = ops.logical_not(chosen)
+    kept = chosen.to(dtype)
+    if clean is None:
+        stray = ops.logical_and(chosen, ops.not_equal(column, safe))
+        kept = ops.masked_fill(kept, stray, float("nan"))
+    return Labels(safe, kept if weight is None else ops.mul(_pick(weight, safe), kept), kept, ignored)
+
+
+def _pick(weight: Any, index: Any) -> Any:
+    return ops.gather(weight, index.reshape(-1), 0).reshape(*index.shape)

@@ -1,0 +1,201 @@
+"""The portable loss for oneflow: the specification's semantics by oneflow's own operators, eager and in nn.Graph.
+
+- float16 and bfloat16 are computed in float32 and rounded once.
+- Class indices are looked at by default, which waits for the device. Inside nn.Graph nothing can be looked at: there, and
+  with ``validate=False``, a row whose class index is out of range comes out as nan, value and gradient, never silently.
+- Differentiable with respect to input, once: the gradient's own gradient is not defined.
+- What ends oneflow's process or is ignored by its kernels (a weight of the wrong length, targets of the wrong shape, an
+  empty batch) is refused or answered before a kernel runs.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, List, Optional
+
+import numpy as np
+
+from xent.adapters import checks
+from xent.adapters.framework import framework
+from xent.errors import SpecTypeError
+from xent.spec import CrossEntropySpec
+
+from .fused import LEAST_CLASSES, LogSoftmax, Softmax
+from .labels import in_range, labels
+from .layouts import Planes, Rows
+from .problem import LARGE, Problem
+from .shifted import Shifted
+
+flow = framework("oneflow")
+ops = flow._C
+_apply = flow.autograd.Function.__base__.apply  # (name, forward, backward, *inputs): functions that know this one call
+
+
+class CrossEntropyLoss(flow.nn.Module):  # type: ignore[misc]  # oneflow has no types
+    """Cross-entropy loss between logits and class indices or class probabilities, by the specification (S1 to S14).
+
+    Args:
+        weight: None, or a finite floating tensor (C): a weight for each class (S1). A buffer of the module.
+        ignore_index: a class index that contributes nothing (S2).
+        reduction: ``"none"``, ``"mean"`` or ``"sum"`` (S3).
+        label_smoothing: in [0, 1] (S4).
+        validate: whether class indices are looked at. Without it an index out of range makes its row nan.
+
+    Shape:
+        input (C), (N, C) or (N, C, d1, ..., dK), floating; target (), (N) or (N, d1, ..., dK) of integers, or input's
+        shape and floating. The result has input's dtype; shape (), or the class indices' under ``"none"``.
+
+    Raises:
+        SpecError: an argument, shape, dtype or class index that the rules refuse (S1 to S8).
+    """
+
+    def __init__(
+        self,
+        weight: Any = None,
+        ignore_index: int = -100,
+        reduction: str = "mean",
+        label_smoothing: float = 0.0,
+        *,
+        validate: bool = True,
+    ) -> None:
+        super().__init__()
+        spec = checks.arguments(ignore_index, reduction, label_smoothing)
+        _check_weight(weight)
+        self.register_buffer("weight", weight)
+        self.ignore_index = spec.ignore_index
+        self.reduction = spec.reduction
+        self.label_smoothing = spec.label_smoothing
+        self.validate = validate
+
+    def forward(self, input: Any, target: Any) -> Any:
+        """The loss of these logits and this target."""
+        spec = checks.arguments(self.ignore_index, self.reduction, self.label_smoothing)
+        return _loss(input, target, self.weight, spec, self.validate)
+
+    def extra_repr(self) -> str:
+        """The arguments, for ``repr``."""
+        return (
+            f"ignore_index={self.ignore_index}, reduction={self.reduction!r}, label_smoothing={self.label_smoothing}"
+        )
+
+
+def cross_entropy(
+    input: Any,
+    target: Any,
+    weight: Any = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+    *,
+    validate: bool = True,
+) -> Any:
+    """`CrossEntropyLoss` as a function: the same arguments, shapes and errors."""
+    spec = checks.arguments(ignore_index, reduction, label_smoothing)
+    if validate:
+        _check_weight(weight)
+    return _loss(input, target, weight, spec, validate)
+
+
+def _check_weight(weight: Any) -> None:
+    """Raises the SpecError of S1 for what can't be a weight, whatever the input."""
+    if weight is None:
+        return
+    _expect_tensor("weight", weight, "S1", "torch-2.8/weight/size")
+    name = _name(weight.dtype)
+    checks.form_of((1, *weight.shape), "float32", (1,), "int64", tuple(weight.shape), name, -100)
+    if not weight.is_lazy and not ops.isfinite(weight.to(flow.float32)).all().item():
+        checks.refuse_weight(np.asarray(weight.to(flow.float64).numpy()))
+
+
+def _expect_tensor(argument: str, value: Any, rule: str, clause: str) -> None:
+    if not isinstance(value, flow.Tensor):
+        received = f"{type(value).__module__}.{type(value).__qualname__}"
+        message = f"{argument} must be an oneflow tensor; got {received} ({rule}, {clause})"
+        raise SpecTypeError(message, argument=argument, received=received, rule=rule, clause=clause)
+
+
+def _name(dtype: Any) -> str:
+    """``"float32"``."""
+    return str(dtype).split(".")[-1]
+
+
+def _loss(input: Any, target: Any, weight: Any, spec: CrossEntropySpec, validate: bool) -> Any:
+    _expect_tensor("input", input, "S5", "torch-2.8/input/shape")
+    _expect_tensor("target", target, "S6", "torch-2.8/target-indices/dtype")
+    shape, dtype = tuple(input.shape), input.dtype
+    form = checks.cached_form_of(
+        shape,
+        _name(dtype),
+        tuple(target.shape),
+        _name(target.dtype),
+        None if weight is None else tuple(weight.shape),
+        None if weight is None else _name(weight.dtype),
+        spec.ignore_index,
+    )
+    compute = flow.float64 if dtype == flow.float64 else flow.float32
+    x = input if dtype == compute else input.to(compute)
+    if 0 in form.places:
+        result = _of_nothing(x, spec.reduction)
+        return result if dtype == compute else result.to(dtype)
+    x = x if len(shape) == 2 else x.reshape(1, *shape) if len(shape) == 1 else x.reshape(shape[0], shape[1], -1)
+    layout = Rows(x) if len(shape) < 3 else Planes(x)
+    weight = None if weight is None else weight.detach().to(compute)
+    chosen = probabilities = None
+    lazy = bool(x.is_lazy)
+    if form.probabilities:
+        probabilities = target.detach().to(compute).reshape(*x.shape)
+    else:
+        column = target.to(flow.int64).reshape(*layout.column)
+        clean = in_range(column, form.classes, spec.ignore_index, shape) if validate and not lazy else None
+        chosen = labels(column, form.classes, spec.ignore_index, weight, clean, compute)
+    problem = Problem(x, layout, chosen, probabilities, weight, spec.reduction, spec.label_smoothing, lazy)
+    result = _differentiable(problem)
+    if spec.reduction == "none":
+        result = result.reshape(*form.places)
+    return result if dtype == compute else result.to(dtype)
+
+
+def _of_nothing(x: Any, reduction: str) -> Any:
+    """S12 for an empty batch, with a gradient of input's shape: no kernel meets it."""
+    if reduction == "none":
+        return ops.reduce_sum(x, [1], False)
+    return ops.mul(x.sum(), 0.0) if reduction == "sum" else ops.mul(x.sum(), float("nan"))
+
+
+def _differentiable(problem: Problem) -> Any:
+    """The reduced loss, with a gradient where x wants one."""
+    kernels: List[Any] = []
+
+    def forward(_: Any, x: Any) -> Any:
+        kernels.append(_kernel(problem._replace(x=x.detach())))
+        return problem.reduced(kernels[0].losses)
+
+    def backward(_: Any, slope: Any) -> Any:
+        return kernels[0].gradient(slope)
+
+    if flow.is_grad_enabled() and problem.x.requires_grad:
+        return _apply("CrossEntropyLoss", forward, backward, problem.x)
+    with flow.no_grad():
+        return forward(None, problem.x)
+
+
+def _kernel(problem: Problem) -> Any:
+    if problem.lazy:
+        return Shifted(problem, careful=True)
+    fast = _fast(problem)
+    if fast is not None:
+        kernel = fast(problem)
+        if kernel.regular():
+            return kernel
+    elif problem.x.numel() >= LARGE:
+        kernel = Shifted(problem, careful=False)
+        if kernel.regular():
+            return kernel
+    return Shifted(problem, careful=True)
+
+
+def _fast(problem: Problem) -> Optional[Callable[[Problem], Any]]:
+    if problem.x.dtype != flow.float32 or not isinstance(problem.layout, Rows):
+        return None
+    if problem.labels is not None and not problem.smoothing:
+        return Softmax
+    return LogSoftmax if problem.layout.classes >= LEAST_CLASSES else None

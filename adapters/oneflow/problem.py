@@ -1,0 +1,92 @@
+"""One call of the loss: what every kernel needs to know, and the reductions, which are the same for all (S9 to S12)."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Optional, Union
+
+from xent.adapters.framework import framework
+
+from .labels import Labels
+from .layouts import Planes, Rows
+
+flow = framework("oneflow")
+ops = flow._C
+
+LARGE = 1 << 16  # elements from which an operator's time is its work, not its call
+
+
+class Problem(NamedTuple):
+    """A call in canonical form. Floating tensors are in the dtype of computation, on x's device.
+
+    Attributes:
+        x: logits in one of the layouts.
+        layout: that layout.
+        labels: class indices, or None.
+        probabilities: class probabilities in x's shape, or None.
+        weight: (C), or None.
+        reduction, smoothing: the arguments.
+        lazy: inside nn.Graph, where no value can be looked at.
+    """
+
+    x: Any
+    layout: Union[Rows, Planes]
+    labels: Optional[Labels]
+    probabilities: Any
+    weight: Any
+    reduction: str
+    smoothing: float
+    lazy: bool
+
+    def shares(self) -> Any:
+        """(e/C) w, shape (C): the part of each class in the smooth part of a loss."""
+        share = self.smoothing / self.layout.classes
+        if self.weight is None:
+            return flow.full((self.layout.classes,), share, dtype=self.x.dtype, device=self.x.device)
+        return ops.mul(self.weight, share)
+
+    def dense(self) -> Any:
+        """w ((1 - e) y + e/C) of class probabilities, x's shape."""
+        a = self.probabilities
+        if self.smoothing:
+            a = ops.add(ops.mul(a, 1 - self.smoothing), self.smoothing / self.layout.classes)
+        if self.weight is None:
+            return a
+        if isinstance(self.layout, Rows):
+            return ops.mul(a, self.weight)
+        return ops.mul(a, self.layout.outer(self.layout.ones(), self.weight))
+
+    def divisor(self) -> Any:
+        """What the mean divides by: a number, or a tensor of shape ()."""
+        if self.labels is None or self.labels.factor is None:
+            return float(self.layout.places)
+        return self.labels.factor.sum()
+
+    def reduced(self, losses: Any) -> Any:
+        """A column of losses as the result; under ``"none"`` it stays a column."""
+        if self.reduction == "none":
+            return losses
+        total = losses.sum()
+        return ops.div(total, self.divisor()) if self.reduction == "mean" else total
+
+    def scale(self, slope: Any) -> Any:
+        """What each row's gradient is multiplied by: a column under ``"none"``, else a tensor of shape ().
+
+        Args:
+            slope: the gradient with respect to the result.
+        """
+        return ops.div(slope, self.divisor()) if self.reduction == "mean" else slope
+
+    def cleared(self, column: Any) -> Any:
+        """The column with exactly 0 for ignored rows, whatever stood there."""
+        if self.labels is None or self.labels.ignored is None:
+            return column
+        return ops.masked_fill(column, self.labels.ignored, 0.0)
+
+    def scatter(self, g: Any, column: Any) -> Any:
+        """g plus a number a row at the row's class index; large ones are changed in place."""
+        assert self.labels is not None  # class probabilities have nothing to scatter
+        safe = self.labels.safe
+        if self.lazy or g.numel() < LARGE:
+            return ops.scatter_add(g, 1, safe, column)
+        ops.index_add_(g.view(-1), 0, self.layout.positions(safe), column.reshape(-1), alpha=1.0)
+        return g

@@ -1,0 +1,100 @@
+"""The kernel for everything: log p = (x - m) - log sum exp(x - m), with the primitives that are precise.
+
+oneflow's exp and log are correctly rounded to within an ulp, and sums by matrix products stay inside the derived bound
+(conformance/bound.py). Its float32 log_softmax, in oneDNN, is not: its logarithm is off by up to 4e-6.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .problem import Problem, ops
+
+
+class Shifted:
+    """Losses and gradient of one call.
+
+    Args:
+        problem: the call.
+        careful: tell apart all that nan and infinities may meet; without it they may come out as nan where the rules
+            want a number, never the other way round.
+    """
+
+    def __init__(self, problem: Problem, careful: bool) -> None:
+        self.problem, self.careful = problem, careful
+        layout, labels, x = problem.layout, problem.labels, problem.x
+        if careful and labels is not None and labels.ignored is not None:
+            x = ops.masked_fill(x, _bool(layout.spread(labels.ignored.to(x.dtype))), 0.0)  # S12: even with nan logits
+        self.d = ops.sub(x, layout.spread(ops.reduce_max(x, [1], True)))
+        self.e = ops.exp(self.d)
+        self.s = layout.total(self.e)
+        self.log_s = ops.log(self.s)
+        self.a = problem.dense() if labels is None else None
+        self.losses = self._dense_losses() if labels is None else self._label_losses()
+
+    def regular(self) -> bool:
+        """Whether no nan came up anywhere, so that there was nothing to be careful about. Waits for the device."""
+        return _finite(ops.add(self.log_s.sum(), self.losses.sum()))
+
+    def _dense_losses(self) -> Any:
+        layout, d = self.problem.layout, self.d
+        if self.careful:
+            d = ops.masked_fill(d, ops.logical_not(self.a), 0.0)  # O1
+        self.total = layout.total(self.a)
+        return ops.sub(ops.mul(self.total, self.log_s), layout.total(ops.mul(self.a, d)))
+
+    def _label_losses(self) -> Any:
+        problem, layout, labels, e = self.problem, self.problem.layout, self.problem.labels, self.problem.smoothing
+        assert labels is not None  # the caller's branch
+        losses = None
+        if e < 1:
+            d = ops.dim_gather(self.d, 1, labels.safe)
+            if labels.factor is not None:
+                d = ops.masked_fill(d, ops.logical_not(labels.factor), 0.0)  # O1
+            losses = ops.sub(self.log_s, d)
+            if labels.factor is not None:
+                losses = ops.mul(losses, labels.factor)
+            losses = ops.mul(losses, 1 - e) if e else losses
+        if e:
+            shares, d = problem.shares(), self.d
+            if self.careful and problem.weight is not None:
+                unweighted = _bool(layout.outer(layout.ones(), ops.logical_not(shares).to(d.dtype)))
+                d = ops.masked_fill(d, unweighted, 0.0)  # O1
+            smooth = ops.sub(ops.mul(self.log_s, shares.sum()), layout.product(d, shares))
+            smooth = smooth if labels.kept is None else ops.mul(smooth, labels.kept)
+            losses = smooth if losses is None else ops.add(losses, smooth)
+        return problem.cleared(losses)
+
+    def gradient(self, slope: Any) -> Any:
+        """The gradient with respect to x. May be called again.
+
+        Args:
+            slope: the gradient with respect to the reduced result; a column under ``"none"``.
+        """
+        problem, layout, labels, e = self.problem, self.problem.layout, self.problem.labels, self.problem.smoothing
+        scale = problem.scale(slope)
+        if labels is None:
+            g = layout.spread(ops.mul(ops.div(self.total, self.s), scale)).mul_(self.e)
+            return g.sub_(ops.mul(self.a, layout.spread(scale) if problem.reduction == "none" else scale))
+        # W/s, W the sum of the row's coefficients
+        factor = layout.ones() if labels.factor is None else labels.factor
+        factor = ops.mul(ops.mul(factor, 1 - e) if e else factor, scale)
+        total = factor
+        if e:
+            shares = problem.shares()
+            smooth = ops.mul(layout.ones() if labels.kept is None else labels.kept, scale)
+            total = ops.add(total, ops.mul(smooth, shares.sum()))
+        g = layout.spread(problem.cleared(ops.div(total, self.s)))
+        g = ops.mul(g, self.e) if problem.lazy else g.mul_(self.e)
+        if e:
+            g = ops.sub(g, layout.outer(problem.cleared(smooth), shares))
+        return problem.scatter(g, problem.cleared(ops.negative(factor)))
+
+
+def _bool(t: Any) -> Any:
+    return ops.not_equal(t, 0)
+
+
+def _finite(scalar: Any) -> bool:
+    number: float = scalar.item()
+    return number - number == 0
