@@ -41,10 +41,10 @@ class Kit:
             self.adapter.prepare()
 
     def tensor(self, array):
-        return self.adapter._tensor(self.framework, array)
+        return self.adapter.as_tensor(self.framework, array)
 
     def array(self, tensor):
-        return self.adapter._array(self.framework, tensor)
+        return self.adapter.as_array(self.framework, tensor)
 
     def evaluate(self, arguments, input, target, gradient=False):
         xent.adapters.reset_phases()

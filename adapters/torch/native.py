@@ -50,7 +50,7 @@ def version() -> str:
 def to_native(spec: CrossEntropySpec | Arguments) -> Any:
     """The spec as a torch.nn.CrossEntropyLoss, weight in its own dtype. torch's own exceptions go through."""
     torch = framework("torch")
-    weight = _tensor(torch, spec.weight) if isinstance(spec.weight, np.ndarray) else spec.weight
+    weight = as_tensor(torch, spec.weight) if isinstance(spec.weight, np.ndarray) else spec.weight
     smoothing = {} if spec.label_smoothing == 0 else {"label_smoothing": spec.label_smoothing}
     return torch.nn.CrossEntropyLoss(
         weight=weight, ignore_index=spec.ignore_index, reduction=spec.reduction, **smoothing
@@ -61,7 +61,7 @@ def from_native(loss: Any) -> CrossEntropySpec:
     """The spec of torch.nn.CrossEntropyLoss. TypeError for another object, SpecError for what the spec refuses."""
     expect_loss(loss, framework("torch").nn.CrossEntropyLoss, "torch.nn.CrossEntropyLoss")
     return CrossEntropySpec(
-        weight=_weight(loss.weight),
+        weight=as_weight(loss.weight),
         ignore_index=loss.ignore_index,
         reduction=loss.reduction,
         label_smoothing=getattr(loss, "label_smoothing", 0.0),  # absent before 1.10
@@ -80,7 +80,7 @@ def from_call(
     return CrossEntropySpec.from_legacy(
         size_average=size_average,
         reduce=reduce,
-        weight=_weight(weight),
+        weight=as_weight(weight),
         ignore_index=ignore_index,
         reduction=reduction,
         label_smoothing=label_smoothing,
@@ -100,17 +100,17 @@ def evaluate(
     with phase("construct"):
         loss = to_native(spec)
     with phase("forward"):
-        logits = _tensor(torch, input).requires_grad_(gradient)
-        result = loss(logits, _tensor(torch, target))
-        value = _array(torch, result)
+        logits = as_tensor(torch, input).requires_grad_(gradient)
+        result = loss(logits, as_tensor(torch, target))
+        value = as_array(torch, result)
     if not gradient:
         return Evaluation(value)
     with phase("backward"):
         (slope,) = torch.autograd.grad(result, logits, torch.ones_like(result))
-        return Evaluation(value, _array(torch, slope))
+        return Evaluation(value, as_array(torch, slope))
 
 
-def _tensor(torch: Any, array: dtypes.Array) -> Any:
+def as_tensor(torch: Any, array: dtypes.Array) -> Any:
     """A copy as a tensor of the same dtype and memory order. torch's TypeError goes through for a dtype it lacks."""
     base, axes = layout(array)
     if dtypes.name(base) == "bfloat16":
@@ -120,13 +120,14 @@ def _tensor(torch: Any, array: dtypes.Array) -> Any:
     return tensor.permute(axes)
 
 
-def _array(torch: Any, tensor: Any) -> dtypes.Array:
+def as_array(torch: Any, tensor: Any) -> dtypes.Array:
+    """The tensor on the host: its dtype and shape, bfloat16 too."""
     host = tensor.detach().cpu()
     if host.dtype == torch.bfloat16:
         return dtypes.from_bits(host.contiguous().view(torch.int16).numpy().view(np.uint16), "bfloat16")
     return np.asarray(host.numpy())
 
 
-def _weight(weight: Any) -> Any:
+def as_weight(weight: Any) -> Any:
     """A torch tensor as an array; anything else as it is, for CrossEntropySpec to judge."""
-    return _array(framework("torch"), weight) if framework_of(weight) == "torch" else weight
+    return as_array(framework("torch"), weight) if framework_of(weight) == "torch" else weight
