@@ -24,6 +24,7 @@ class Framework:
 
     name: str
     index_dtype = "int64"
+    grain = 0  # bytes it takes from the system at once, where it fills them at once: less can't be seen from outside
 
     def __init__(self) -> None:
         self.adapter = adapters.load("xent.adapters." + self.name)
@@ -35,17 +36,11 @@ class Framework:
         return {"version": self.adapter.version(), "threads": None}
 
     def tensors(self, inputs: Inputs) -> Inputs:
-        """The arrays as tensors, in place and read once, so that nothing is left for the first call to do."""
+        """The arrays as tensors. No operator runs on them here: its buffers would stay in the framework's own pool."""
         target = inputs.target if inputs.target.dtype == np.float32 else inputs.target.astype(self.index_dtype)
-        made = Inputs(
-            tuple(self._tensor(array) for array in inputs.differentiable),
-            self._tensor(target),
-            None if inputs.weight is None else self._tensor(inputs.weight),
-            inputs.arguments,
-        )
-        for tensor in (*made.differentiable, made.target):
-            self.number(tensor.sum())
-        return made
+        weight = None if inputs.weight is None else self._tensor(inputs.weight)
+        differentiable = tuple(self._tensor(array) for array in inputs.differentiable)
+        return Inputs(differentiable, self._tensor(target), weight, inputs.arguments)
 
     def side(self, name: str, inputs: Inputs) -> Function:
         """One side as a function of the differentiable tensors. AttributeError where the adapter has no such loss."""
@@ -146,6 +141,7 @@ class OneFlow(Framework):
     """oneflow's eager mode, each call waited for."""
 
     name = "oneflow"
+    grain = 20 * 2**20  # measured, 0.9.0: a loss of 1024x1000 left no trace
 
     def forward(self, function: Function, tensors: Tensors) -> Call:
         """See Framework."""
@@ -167,7 +163,9 @@ class OneFlow(Framework):
         return self._waited(lambda: tensor.clone())
 
     def _tensor(self, array: Any) -> Any:
-        return self.module.tensor(array)
+        tensor = self.module.tensor(array)
+        self.module._oneflow_internal.eager.Sync()
+        return tensor
 
     def _waited(self, call: Call) -> Call:
         wait = self.module._oneflow_internal.eager.Sync

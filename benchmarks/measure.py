@@ -121,7 +121,14 @@ def _memory(framework: Framework, job: Job) -> Iterator[Dict[str, Any]]:
 
 
 def _extra(framework: Framework, job: Job, sizes: Any) -> int:
-    """One forward and backward pass, after one of the same kind on next to nothing: kernels and threads stay loaded."""
+    """One forward and backward pass, after one of the same kind on next to nothing: kernels and threads stay loaded.
+
+    Raises:
+        ValueError: the framework's own pool hides a call as small as this.
+    """
+    if 4 * np.prod(plan.logits(job.shape, job.variant)) < framework.grain:
+        taken = "{} takes {} MiB at a time from the system".format(framework.name, framework.grain // 2**20)
+        raise ValueError(taken + ", so what these logits need can't be told")
     for small in (True, False):
         made = framework.tensors(inputs.make(tuple(min(size, 4) for size in sizes) if small else sizes, job.variant))
         call = framework.both(framework.side(job.side, made), made.differentiable)

@@ -46,6 +46,9 @@ def test_a_quick_run_measures_everything_that_is_planned(framework, framework_py
         sides = {"logits", "linear"} if row["variant"] == "linear" else {"native", "portable", "copy"}
         assert set(row["sides"]) == sides - ({"copy"} if row["what"] == "memory" else set()), row
         for side in row["sides"].values():
+            if framework == "oneflow" and row["what"] == "memory":
+                assert "20 MiB at a time" in side["reason"]
+                continue
             assert side.get("amount", -1) >= 0, row
             assert row["what"] == "memory" or (side["calls"] >= 3 and side["quartiles"][0] <= side["amount"]), row
     assert found["frameworks"][framework]["version"]
