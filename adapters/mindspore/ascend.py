@@ -28,7 +28,14 @@ class Loss(mindspore.common._Function):  # type: ignore[misc]  # MindSpore has n
         else:
             goal, classes = target.to(mindspore.int64), mint.arange(call.form.classes, dtype=mindspore.int64)
         value, ctx.slope, ctx.target_slope = composition.composed(
-            input.to(wide), goal, weight, call.ignore_index, call.reduction, call.smoothing, classes
+            input.to(wide),
+            goal,
+            weight,
+            call.ignore_index,
+            call.reduction,
+            mindspore.Tensor(1.0 - call.smoothing, wide),
+            mindspore.Tensor(call.smoothing / call.form.classes, wide),
+            classes,
         )
         ctx.dtypes = input.dtype, target.dtype
         return value.to(input.dtype).reshape(call.form.places if call.reduction == "none" else ())

@@ -14,6 +14,7 @@ from . import composition
 
 mindspore = framework("mindspore")
 mint = mindspore.mint
+number = mindspore.ops.scalar_to_tensor
 constexpr = mindspore.ops.constexpr
 
 
@@ -92,7 +93,14 @@ def cross_entropy(
         labels = target.to(mindspore.int64)
         classes = mindspore.ops.arange(input.shape[min(input.ndim - 1, 1)])
     value, slope, target_slope = composition.composed(
-        source, labels, scales, ignore_index, reduction, label_smoothing, classes
+        source,
+        labels,
+        scales,
+        ignore_index,
+        reduction,
+        number(1.0 - label_smoothing, wide),
+        number(label_smoothing / input.shape[min(input.ndim - 1, 1)], wide),
+        classes,
     )
     if reduction == "none":
         value = value.reshape(input.shape[:1] + input.shape[2:]) if input.ndim > 1 else value.reshape(())

@@ -77,9 +77,9 @@ def _factor(dout: Any, call: Call, divisor: float) -> Any:
 def _fused(input: Any, target: Any, call: Call, count: int) -> Optional[Tuple[Any, Gradients]]:
     """The result in float64 and its gradients, or None where the kernels can't be trusted with these numbers."""
     dtype = fused.dtype_of_computation(input.dtype, count, call.form.classes)
-    x = fused.converted(fused.as_rows(input), dtype)
+    x = fused.as_rows(fused.converted(input, dtype))
     if call.form.probabilities:
-        rows = fused.of_probabilities(x, fused.converted(fused.as_rows(target), dtype), call.weight, call.smoothing)
+        rows = fused.of_probabilities(x, fused.as_rows(fused.converted(target, dtype)), call.weight, call.smoothing)
     else:
         label = target.reshape(-1, 1)
         if label.dtype not in _LABELS:
@@ -96,12 +96,14 @@ def _fused(input: Any, target: Any, call: Call, count: int) -> Optional[Tuple[An
             slope = fused.gradient_of_probabilities(found, factor)
         else:
             slope = fused.gradient_of_indices(found, factor, call.smoothing)
-        return fused.like_input(fused.converted(slope, input.dtype), input.shape), None
+        return fused.converted(fused.like_input(slope, input.shape), input.dtype), None
 
     if call.reduction == "none":
         return rows.losses, gradients
     total = mint.sum(rows.losses)
-    return (total / rows.divisor if call.reduction == "mean" else total), gradients
+    if call.reduction == "mean":
+        total = fused.multiply(total, fused.number(1.0 / rows.divisor, mindspore.float64))
+    return total, gradients
 
 
 def _ignored(input: Any, target: Any, call: Call) -> int:
@@ -123,6 +125,7 @@ def _composed(input: Any, target: Any, call: Call) -> Tuple[Any, Gradients]:
     wide = mindspore.float64
     x = fused.as_rows(input, finite=False)
     weight = None if call.weight is None else fused.converted(call.weight, wide)
+    kept, spread = fused.number(1.0 - call.smoothing, wide), fused.number(call.smoothing / call.form.classes, wide)
     step = max(1, CHUNK // call.form.classes)
     starts = range(0, x.shape[0], step)
     if call.form.probabilities:
@@ -135,11 +138,11 @@ def _composed(input: Any, target: Any, call: Call) -> Tuple[Any, Gradients]:
         part = fused.converted(x[start : start + step], wide)
         aim = goal[start : start + step]
         if classes is None:
-            coefficients = composition.probability_coefficients(fused.converted(aim, wide), weight, call.smoothing)
+            coefficients = composition.probability_coefficients(fused.converted(aim, wide), weight, kept, spread)
             loss, gradient, surprise = composition.losses(part, coefficients)
             return loss, ops.ones_like(loss), None, gradient, surprise
         coefficients, divisor, ignored, wrong = composition.index_coefficients(
-            aim, weight, call.ignore_index, call.smoothing, classes, wide
+            aim, weight, call.ignore_index, kept, spread, classes
         )
         loss, gradient, surprise = composition.losses(part, coefficients)
         loss = mint.where(ignored, 0.0, mint.where(wrong, composition.NAN, loss))
@@ -155,13 +158,11 @@ def _composed(input: Any, target: Any, call: Call) -> Tuple[Any, Gradients]:
             scale = outer if call.reduction != "none" else outer[start : start + step]
             _, _, ignored, gradient, surprise = chunk(start)
             slope = gradient * scale
-            slopes.append(fused.converted(slope if ignored is None else mint.where(ignored, 0.0, slope), input.dtype))
+            slopes.append(slope if ignored is None else mint.where(ignored, 0.0, slope))
             if wanted:
-                target_slopes.append(
-                    fused.converted(composition.target_gradient(surprise, weight, call.smoothing) * scale, target.dtype)
-                )
-        of_target = composition.like_input(_joined(target_slopes), target) if wanted else None
-        return composition.like_input(_joined(slopes), input), of_target
+                target_slopes.append(composition.target_gradient(surprise, weight, kept) * scale)
+        of_target = fused.converted(composition.like_input(_joined(target_slopes), target), target.dtype) if wanted else None
+        return fused.converted(composition.like_input(_joined(slopes), input), input.dtype), of_target
 
     return value, gradients
 

@@ -36,7 +36,7 @@ _gather = ops.GatherD()
 _add_at = ops.TensorScatterElements(1, "add")
 _divide = ops.DivNoNan()
 _subtract = ops.Sub()
-_multiply = ops.Mul()
+multiply = ops.Mul()
 _log = ops.Log()
 _select = ops.Select()
 _product = ops.MatMul()
@@ -51,6 +51,11 @@ def converted(tensor: Any, dtype: Any) -> Any:
     result = mint.empty(tensor.shape, dtype=dtype)
     result.copy_(tensor)
     return result
+
+
+def number(value: float, dtype: Any) -> Any:
+    """A tensor of shape (): a Python number would reach a float64 kernel as a float32 (measured, 2.10.0)."""
+    return mindspore.Tensor(value, dtype)
 
 
 def dtype_of_computation(dtype: Any, rows: int, classes: int) -> Any:
@@ -150,9 +155,10 @@ def of_indices(x: Any, label: Any, weight: Any, ignore_index: int, ignoring: int
         else:
             total = float(weight.asnumpy().sum())
             summed = _product(below, converted(weight, x.dtype).reshape(-1, 1))
-        smooth = (spread * total - converted(summed, wide)) * (smoothing / x.shape[1])
+        smooth = multiply(spread, number(total, wide)) - converted(summed, wide)
+        losses = multiply(losses if scale is None else multiply(losses, scale), number(1.0 - smoothing, wide))
+        picked = losses = losses + multiply(smooth, number(smoothing / x.shape[1], wide))
         limit = math.inf
-        picked = losses = (losses if scale is None else losses * scale) * (1.0 - smoothing) + smooth
     if ignored is not None:
         losses = picked = _select(ignored, ops.zeros_like(losses), losses)
     if not picked.asnumpy().max() < limit or not math.isfinite(picked.asnumpy().min()):
@@ -180,14 +186,14 @@ def of_probabilities(x: Any, target: Any, weight: Any, smoothing: float) -> Opti
     wide = mindspore.float64
     coefficient = target
     if smoothing != 0.0:
-        coefficient = target * (1.0 - smoothing) + smoothing / x.shape[1]
+        coefficient = multiply(target, number(1.0 - smoothing, x.dtype)) + number(smoothing / x.shape[1], x.dtype)
     if weight is not None:
         ones = ops.ones((x.shape[0], 1), x.dtype)
-        coefficient = _multiply(coefficient, _product(ones, converted(weight, x.dtype).reshape(1, -1)))
+        coefficient = multiply(coefficient, _product(ones, converted(weight, x.dtype).reshape(1, -1)))
     probability = _softmax(x)
     below, spread = _below(x, probability)
     mass = converted(mint.sum(coefficient, 1, True), wide)
-    losses = spread * mass - converted(mint.sum(_multiply(coefficient, below), 1, True), wide)
+    losses = spread * mass - converted(mint.sum(multiply(coefficient, below), 1, True), wide)
     if not math.isfinite(losses.asnumpy().sum()):
         return None
     return Rows(probability, losses, float(x.shape[0]), coefficient=coefficient, mass=mass)
@@ -211,25 +217,30 @@ def gradient_of_indices(rows: Rows, factor: Any, smoothing: float) -> Any:
     dtype = p.dtype
     if rows.scale is None and isinstance(factor, float):
         if smoothing != 0.0:
-            p = p - smoothing / classes
+            p = _subtract(p, number(smoothing / classes, dtype))
         result = _add_at(p, rows.label, ops.full((count, 1), smoothing - 1.0, dtype=dtype))
-        return result if factor == 1.0 else result.mul_(factor)
+        return result if factor == 1.0 else result.mul_(number(factor, dtype))
     scale = rows.scale if rows.scale is not None else ops.ones((count, 1), mindspore.float64)
-    picked = scale * factor
+    if isinstance(factor, float):
+        factor = number(factor, mindspore.float64)
+    picked = multiply(scale, factor)
     if rows.weight is None:
         if smoothing != 0.0:
-            p = p - smoothing / classes
+            p = _subtract(p, number(smoothing / classes, dtype))
         result = _add_at(p, rows.label, ops.full((count, 1), smoothing - 1.0, dtype=dtype))
         return _divide(result, converted(_inverse(picked, rows.ignored), dtype))
-    spread = smoothing / classes
-    each = ops.full((count, 1), 1.0, dtype=mindspore.float64) * factor
+    spread = number(smoothing / classes, mindspore.float64)
+    kept = number(1.0 - smoothing, mindspore.float64)
+    each = multiply(ops.ones((count, 1), mindspore.float64), factor)
     if rows.ignored is not None:
         each = _select(rows.ignored, ops.zeros_like(each), each)
-    total = float(rows.weight.asnumpy().sum(dtype="float64"))
-    mass = picked * (1.0 - smoothing) + each * (spread * total)
+    total = number(float(rows.weight.asnumpy().sum(dtype="float64")), mindspore.float64)
+    each = multiply(each, spread)
+    picked = multiply(picked, kept)
+    mass = picked + multiply(each, total)
     result = _divide(p, converted(_inverse(mass, rows.ignored), dtype))
-    result = _subtract(result, _product(converted(each * spread, dtype), rows.weight))
-    return _add_at(result, rows.label, converted(picked * (smoothing - 1.0), dtype))
+    result = _subtract(result, _product(converted(each, dtype), rows.weight))
+    return _add_at(result, rows.label, converted(-picked, dtype))
 
 
 def gradient_of_probabilities(rows: Rows, factor: Any) -> Any:
@@ -240,7 +251,7 @@ def gradient_of_probabilities(rows: Rows, factor: Any) -> Any:
     result = _subtract(p, rows.coefficient)
     if not isinstance(factor, float):
         return _divide(result, converted(_inverse(factor, None), p.dtype))
-    return result if factor == 1.0 else result.mul_(factor)
+    return result if factor == 1.0 else result.mul_(number(factor, p.dtype))
 
 
 def _inverse(factor: Any, ignored: Any) -> Any:
