@@ -61,7 +61,7 @@ def test_a_native_loss_that_ends_the_process_costs_its_own_side_only(framework_p
     """oneflow's own loss aborts on a single row of logits (C); the copy is measured all the same, and the next job."""
     jobs = [
         plan.Job("oneflow", shape, "plain", what, "native" if what == plan.MEMORY else "", plan.QUICK, {})
-        for shape, what in (("5", "time"), ("8x5", "time"), ("5", plan.MEMORY))
+        for shape, what in (("5", "time"), ("8x5", "time"), ("6000000", plan.MEMORY))
     ]
     found = {}
     children.run(framework_python("oneflow"), jobs, lambda job, row: found.setdefault((job.shape, row["what"]), row))
@@ -69,7 +69,7 @@ def test_a_native_loss_that_ends_the_process_costs_its_own_side_only(framework_p
         assert found["5", what]["sides"]["native"] == {"reason": "it ended with SIGABRT"}
         assert found["5", what]["sides"]["copy"]["amount"] > 0
         assert found["8x5", what]["sides"]["native"]["amount"] > 0
-    assert found["5", "memory"]["sides"] == {"native": {"reason": "it ended with SIGABRT"}}
+    assert found["6000000", "memory"]["sides"] == {"native": {"reason": "it ended with SIGABRT"}}
 
 
 def test_a_framework_that_is_not_there_is_a_reason(tmp_path, capsys):
