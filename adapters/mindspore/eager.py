@@ -152,6 +152,7 @@ def _composed(input: Any, target: Any, call: Call) -> Tuple[Any, Gradients]:
     value, factor = composition.reduced(_joined([p[0] for p in parts]), _joined([p[1] for p in parts]), call.reduction)
 
     def gradients(dout: Any, wanted: bool) -> Tuple[Any, Any]:
+        wanted = wanted and call.form.probabilities  # asked for class indices too where parameters are differentiated
         outer = fused.converted(dout, wide).reshape(-1, 1) * factor
         slopes, target_slopes = [], []
         for start in starts:
