@@ -1,0 +1,221 @@
+"""Loss and gradient in one sweep: chunks of rows that stay in the cache, the gradient written in place of the softmax.
+
+torch's own loss keeps the log-softmax of all rows for its backward pass and then allocates two more tensors of that
+size. Here the gradient of the reduced loss is the only one, and the logits are read from memory once.
+
+With d = x - max x, s = sum exp(d), p = exp(d) / s and a the coefficients of -log p (S9 to S11), a row's loss is
+``W log s - sum a d``, W = sum a, and its gradient ``p W - a``. Rows where that gives nan or an infinity are computed
+again, one by one, by `composed`, in float64.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Iterator, NamedTuple, Optional, Tuple
+
+from . import composed, pages
+from .problem import Problem, Tensor, divisor, torch, with_classes
+
+_CHUNK = 1 << 20  # elements: 4 MiB of float32
+_SOFTMAX_CLASSES = 64  # classes from which on torch's softmax kernel beats its parts
+_SURE = 69.0  # losses above it belong to probabilities that have lost digits to underflow
+
+
+class Outcome(NamedTuple):
+    """The reduced loss in the dtype of computation and, where asked for, its gradient with respect to the logits.
+
+    Without reduction the gradient is that of each row's own loss.
+    """
+
+    value: Tensor
+    gradient: Optional[Tensor]
+
+
+def run(x: Tensor, problem: Problem, reduction: str, gradient: bool) -> Outcome:
+    """The loss of logits on the CPU.
+
+    Args:
+        x: (N, C) or (N, C, S), N, C, S > 0, no gradient recorded; float16 and bfloat16 are computed in float32.
+        problem: weight in the dtype of computation, probabilities in any.
+        reduction: ``"none"``, ``"mean"`` or ``"sum"``.
+        gradient: whether to compute it.
+    """
+    dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
+    places = x.shape[:1] + x.shape[2:]
+    below = float(divisor(problem, places.numel(), torch.float64)) if reduction == "mean" else 1.0
+    scale = 1 / below if below else math.inf
+    weights = None if problem.labels is None else problem.weights()
+    factors = weights
+    if problem.smoothing:  # weights are part of the coefficients then
+        factors = None if problem.ignored is None else ~problem.ignored
+    factors = None if factors is None else factors.to(dtype) * scale
+    compute = _spread if problem.labels is None else _smoothed if problem.smoothing else _picked
+    if compute is _picked and x.dim() == 2 and problem.classes >= _SOFTMAX_CLASSES:
+        compute = _direct
+    each = torch.empty(places, dtype=dtype)
+    slope = pages.empty_like(x, dtype) if gradient else None
+    spare = torch.empty(0, dtype=dtype)
+    for index in _chunks(places, problem.classes):
+        logits = x[with_classes(index)].to(dtype)
+        out = torch.empty(0) if slope is None else slope[with_classes(index)]
+        if slope is None:
+            spare = spare if spare.numel() >= logits.numel() else torch.empty(logits.numel(), dtype=dtype)
+            out = spare[: logits.numel()].view(logits.shape)
+        factor = scale if factors is None else factors[index].unsqueeze(1)
+        each[index] = compute(logits, out, problem.at(index), factor if gradient else None)
+    doubtful = ~(each.abs() <= (_SURE if compute is _direct else torch.finfo(dtype).max))
+    if weights is not None and not problem.smoothing:
+        each = each * weights
+    elif problem.ignored is not None:
+        each = each.masked_fill_(problem.ignored, 0)
+    if doubtful.any():
+        each = each.to(torch.float64)
+        _mend(x, problem, doubtful.nonzero(), each, slope, scale)
+    if reduction == "none":
+        return Outcome(each, slope)
+    total = each.sum()
+    if not math.isfinite(total.item()):
+        total = each.sum(dtype=torch.float64)  # the mean may be finite although the sum is not
+    return Outcome(total / below if reduction == "mean" else total, slope)
+
+
+def _chunks(places: Any, classes: int) -> Iterator[Tuple[slice, ...]]:
+    """Slices of the labels' dimensions, together all of them."""
+    span = places[1] if len(places) > 1 else 1
+    step = max(1, _CHUNK // (classes * span))
+    if step > 1 or span == 1:
+        for start in range(0, places[0], step):
+            rows = slice(start, start + step)
+            yield (rows, slice(None)) if len(places) > 1 else (rows,)
+        return
+    step = max(1, _CHUNK // classes)
+    for row in range(places[0]):
+        for start in range(0, span, step):
+            yield slice(row, row + 1), slice(start, start + step)
+
+
+def _direct(x: Tensor, out: Tensor, part: Problem, factor: Any) -> Tensor:
+    """-log p of the labels by torch's softmax kernel, classes last; out: factor (p - 1 at the label)."""
+    torch.softmax(x, 1, out=out)
+    labels = part.labels.unsqueeze(1)
+    p = out.gather(1, labels)
+    if factor is not None:
+        out.mul_(factor)
+        _take_off(out, labels, factor)
+    return p.log_().neg_().squeeze(1)
+
+
+def _picked(x: Tensor, out: Tensor, part: Problem, factor: Any) -> Tensor:
+    """The same from the softmax's parts, which beats its kernel where classes are few or not last."""
+    torch.sub(x, x.amax(1, keepdim=True), out=out)
+    labels = part.labels.unsqueeze(1)
+    shift = out.gather(1, labels)
+    total = out.exp_().sum(1, keepdim=True)
+    if factor is not None:
+        out.mul_(factor / total)
+        _take_off(out, labels, factor)
+    return total.log_().sub_(shift).squeeze(1)
+
+
+def _smoothed(x: Tensor, out: Tensor, part: Problem, factor: Any) -> Tensor:
+    """W log s - sum a d for labels with smoothing; out: factor (p W - a)."""
+    torch.sub(x, x.amax(1, keepdim=True), out=out)
+    share, labels = part.smoothing / part.classes, part.labels.unsqueeze(1)
+    own, whole, along = 1 - part.smoothing, 1.0, part.along(x)
+    if along is not None:
+        own = own * part.weight.take(labels)
+        whole = own + share * along.sum()
+    shift = out.gather(1, labels)
+    shifts = (out if along is None else out * along).sum(1, keepdim=True)
+    total = out.exp_().sum(1, keepdim=True)
+    if factor is not None:
+        out.mul_(factor * whole / total)
+        if along is None:
+            out.sub_(factor * share)
+        else:
+            out.addcmul_(torch.as_tensor(factor, dtype=out.dtype), along, value=-share)
+        _take_off(out, labels, factor * own)
+    return (whole * total.log_() - own * shift - share * shifts).squeeze(1)
+
+
+def _spread(x: Tensor, out: Tensor, part: Problem, factor: Any) -> Tensor:
+    """W log s - sum a d for class probabilities; out: factor (p W - a)."""
+    torch.sub(x, x.amax(1, keepdim=True), out=out)
+    coefficients, along = part.probabilities.to(out.dtype), part.along(x)
+    if part.smoothing:
+        coefficients = coefficients * (1 - part.smoothing) + part.smoothing / part.classes
+    if along is not None:
+        coefficients = coefficients * along
+    whole = coefficients.sum(1, keepdim=True)
+    shifts = (coefficients * out).sum(1, keepdim=True)
+    total = out.exp_().sum(1, keepdim=True)
+    if factor is not None:
+        out.mul_(factor * whole / total).sub_(coefficients, alpha=factor)
+    return (whole * total.log_() - shifts).squeeze(1)
+
+
+def _take_off(out: Tensor, labels: Tensor, amount: Any) -> None:
+    """Subtracts an amount, a number or a tensor of the labels' shape, at the labels."""
+    if isinstance(amount, float):
+        out.scatter_add_(1, labels, torch.full(labels.shape, -amount, dtype=out.dtype))
+    else:
+        out.scatter_add_(1, labels, -amount)
+
+
+def _mend(x: Tensor, problem: Problem, doubtful: Tensor, each: Tensor, slope: Optional[Tensor], scale: float) -> None:
+    """Losses and gradients of the rows at these indices again, by `composed` in float64."""
+    for some in doubtful.split(max(1, _CHUNK // problem.classes)):
+        index = some.unbind(1)
+        logits = x[with_classes(index)].to(torch.float64).requires_grad_(slope is not None)
+        part = problem.at(index).to(torch.float64)
+        with torch.enable_grad():
+            losses = composed.losses(logits, part)
+        each[index] = losses.detach()
+        if slope is not None:
+            (rows,) = torch.autograd.grad(losses.sum(), logits)
+            slope[with_classes(index)] = (rows * scale).to(slope.dtype)
+
+
+class Fused(torch.autograd.Function):  # type: ignore[misc]  # torch has no types where mypy runs
+    """`run`, differentiable; derivatives of derivatives go through `composed`."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, problem: Problem, reduction: str) -> Tensor:
+        """Value in the dtype of computation. `x` requires a gradient."""
+        value, ctx.slope = run(x, problem, reduction, True)
+        ctx.save_for_backward(x, *problem[:4])
+        ctx.rest, ctx.reduction, ctx.dtype = problem[4:], reduction, x.dtype
+        return value
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> Any:
+        """The gradient of x alone."""
+        if torch.is_grad_enabled() or ctx.slope is None:
+            return _differentiable(ctx, upstream), None, None
+        slope, again = ctx.slope, _keeps_graph()
+        if not again:
+            ctx.slope = None  # nobody else sees it: scaled in place, and the leaf may keep it
+        if not any(upstream.stride()):
+            number = upstream.reshape(-1)[0].item()  # one number for all rows
+            upstream = None if number == 1 else number
+        elif slope.dim() > 1:
+            upstream = upstream.unsqueeze(1)
+        if upstream is None:
+            result = slope.clone() if again and slope.dtype == ctx.dtype else slope
+        else:
+            result = slope * upstream if again else slope.mul_(upstream)
+        return result.to(ctx.dtype), None, None
+
+
+def _differentiable(ctx: Any, upstream: Tensor) -> Tensor:
+    """The gradient as a function that autograd can differentiate again; torch's own error where the graph is gone."""
+    x, *tensors = ctx.saved_tensors
+    with torch.enable_grad():
+        wide = x.to(upstream.dtype)
+        problem = Problem(*tensors, *ctx.rest).to(upstream.dtype)
+        value = composed.reduced(composed.losses(wide, problem), problem, ctx.reduction)
+        return torch.autograd.grad(value, x, upstream, create_graph=torch.is_grad_enabled())[0]
+
+
+# Whether this backward pass was asked to keep the graph for another one; torch before 2.5 doesn't tell.
+_keeps_graph = getattr(torch._C._autograd, "_get_current_graph_task_keep_graph", lambda: True)

@@ -1,0 +1,256 @@
+"""The loss with the specification's semantics (S1 to S14, our answers to O1 to O3), made of torch's own operators.
+
+Three ways to compute it, and nothing but time and memory depends on the choice:
+
+- small problems on the CPU go to torch.nn.functional.cross_entropy, which has the least overhead, wherever its answer
+  is known to be right: finite, with none but finite logits in ignored rows;
+- large ones on the CPU to `fused`: loss and gradient in one sweep, one tensor of the logits' size;
+- everything else to `composed`: torch.compile, torch.func, forward-mode derivatives, other devices, gradients with
+  respect to weight or class probabilities, and what the first way gives up on.
+
+float16 and bfloat16 are computed in float32 and rounded once. Under autocast they give a float32 result, as torch's own
+loss does.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Optional, Tuple
+
+from xent.adapters import checks
+from xent.adapters.framework import framework
+from xent.spec import CrossEntropySpec
+
+from . import composed, fused, values
+from .native import as_weight
+from .problem import Problem
+
+torch: Any = framework("torch")
+Tensor = Any
+
+_TYPES = (torch.Tensor, torch.nn.Parameter)
+_HALVES = (torch.float16, torch.bfloat16)
+_SMALL = 1 << 14  # logits up to which torch's own loss is faster
+_HUGE = 1e37  # what sums of weights in float32 must stay below for torch's own loss
+
+# torch before 2.1 lacks some of these, and with them what they ask about.
+_in_transform = getattr(torch._C, "_are_functorch_transforms_active", lambda: False)
+_is_compiling = getattr(getattr(torch, "compiler", None), "is_compiling", lambda: False)
+_forward_mode = torch.autograd.forward_ad
+
+
+class CrossEntropyLoss(torch.nn.CrossEntropyLoss):  # type: ignore[misc]  # torch has no types where mypy runs
+    """Cross-entropy loss between logits and class indices or class probabilities (S1 to S14).
+
+    A torch.nn.CrossEntropyLoss to whoever asks, with the same buffer `weight` and the same state_dict.
+
+    Args:
+        weight: None, or a finite floating tensor (C).
+        ignore_index: rows with this class index contribute nothing; must be negative with class probabilities.
+        reduction: ``"none"``, ``"mean"`` or ``"sum"``.
+        label_smoothing: in [0, 1].
+        validate: see `cross_entropy`.
+        size_average, reduce: torch's deprecated arguments, which override `reduction` as they do in torch.
+
+    Raises:
+        SpecTypeError, SpecValueError: an argument that rules S1 to S4 refuse.
+    """
+
+    def __init__(
+        self,
+        weight: Optional[Tensor] = None,
+        ignore_index: int = -100,
+        reduction: str = "mean",
+        label_smoothing: float = 0.0,
+        *,
+        validate: bool = True,
+        size_average: Optional[bool] = None,
+        reduce: Optional[bool] = None,
+    ) -> None:
+        if weight is not None:
+            values.expect_tensor("weight", weight)
+        spec = CrossEntropySpec.from_legacy(
+            size_average=size_average,
+            reduce=reduce,
+            weight=None if weight is None or weight.is_meta else as_weight(weight),
+            ignore_index=ignore_index,
+            reduction=reduction,
+            label_smoothing=label_smoothing,
+        )
+        super().__init__(weight, None, spec.ignore_index, None, spec.reduction, spec.label_smoothing)
+        self.validate = validate
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """The loss; shapes, dtypes and errors are those of `cross_entropy`."""
+        return cross_entropy(
+            input,
+            target,
+            self.weight,
+            self.ignore_index,
+            self.reduction,
+            self.label_smoothing,
+            validate=self.validate,
+        )
+
+
+def cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Optional[Tensor] = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+    *,
+    validate: bool = True,
+) -> Tensor:
+    """Cross-entropy loss, differentiable any number of times with respect to input, class probabilities and weight.
+
+    Args:
+        input: logits (C), (N, C) or (N, C, d1, ..., dK): float16, bfloat16, float32 or float64.
+        target: class indices (), (N) or (N, d1, ..., dK) of any integer dtype, or floating class probabilities of
+            input's shape.
+        weight: None, or (C), any floating dtype, finite.
+        ignore_index: rows with this class index contribute nothing; must be negative with class probabilities.
+        reduction: ``"none"``, ``"mean"`` or ``"sum"``.
+        label_smoothing: in [0, 1].
+        validate: whether the values of class indices and of weight are looked at too. Where that would wait for a
+            device, or can't be traced, class indices are left to torch's asynchronous assertion, a RuntimeError.
+
+    Returns:
+        Of input's dtype; shape (), or for ``"none"`` that of the class indices.
+
+    Raises:
+        SpecTypeError, SpecValueError: an argument, shape or dtype that rules S1 to S8 refuse.
+        SpecIndexError: a class index outside [0, C) that isn't ignore_index.
+    """
+    if _is_compiling() or _in_transform() or not _readable(input, target, weight):
+        return _traced(input, target, weight, (ignore_index, reduction, label_smoothing), validate)
+    spec = checks.arguments(ignore_index, reduction, label_smoothing)
+    form = values.form_of(input, target, weight, spec.ignore_index, cached=True)
+    largest = values.check_weight(weight) if weight is not None and validate else 1.0
+    labels, some_ignored = None, False
+    if not form.probabilities:
+        labels = target if target.dtype is torch.int64 else target.to(torch.int64)
+        if labels.numel() > 0:
+            some_ignored = not validate or values.survey(target, labels, form.classes, spec.ignore_index, input.shape)
+    small = 0 < input.numel() <= _SMALL
+    if small:
+        value = _small(input, target if labels is None else labels, weight, spec, some_ignored, largest)
+        if value is not None:
+            return value
+    classes_last = input.dim() > 2 and not input.is_contiguous() and input.movedim(1, -1).is_contiguous()
+    x = _arranged(input, classes_last)
+    problem = _problem(x, target, labels, weight, spec, form, classes_last)
+    if labels is not None and some_ignored:
+        safe, ignored = values.masked(problem.labels, spec.ignore_index)
+        problem = problem._replace(labels=safe, ignored=ignored)
+    recorded = torch.is_grad_enabled()
+    if small or input.numel() == 0 or (recorded and any(t is not None and t.requires_grad for t in (target, weight))):
+        # torch's own loss came out as nan or an infinity: float64 tells what is truly one from an overflow.
+        wide = torch.float64 if small else _computed_in(input)
+        problem = problem.to(wide)
+        value = composed.reduced(composed.losses(x.to(wide), problem), problem, spec.reduction)
+    elif recorded and input.requires_grad:
+        value = fused.Fused.apply(x, problem, spec.reduction)
+    else:
+        with torch.no_grad():
+            value = fused.run(x, problem, spec.reduction, False).value
+    return value.reshape(form.places if spec.reduction == "none" else ()).to(_result_dtype(input))
+
+
+def _readable(*tensors: Optional[Tensor]) -> bool:
+    """Whether values can be looked at: on the CPU, no subclass with ideas of its own, no forward-mode derivatives.
+
+    What is no tensor at all counts as readable: it meets the checks there.
+    """
+    for tensor in tensors:
+        if isinstance(tensor, torch.Tensor) and (type(tensor) not in _TYPES or tensor.device.type != "cpu"):
+            return False
+    return bool(_forward_mode._current_level < 0)
+
+
+def _small(
+    input: Tensor, target: Tensor, weight: Optional[Tensor], spec: CrossEntropySpec, some_ignored: bool, largest: float
+) -> Optional[Tensor]:
+    """torch's own loss; None where its answer may not be the specification's, and for gradients of weight."""
+    if weight is not None and (weight.requires_grad or not largest * input.numel() < _HUGE):
+        return None
+    wide = input.float() if input.dtype in _HALVES else input
+    if target.is_floating_point():
+        target = target.to(wide.dtype)
+    if weight is not None:
+        weight = weight.to(wide.dtype)
+    value = torch.nn.functional.cross_entropy(
+        wide, target, weight, None, spec.ignore_index, None, spec.reduction, spec.label_smoothing
+    )
+    seen = value.detach()
+    if not math.isfinite((seen if seen.dim() == 0 else seen.sum()).item()):
+        return None
+    if some_ignored and not math.isfinite(wide.detach().sum().item()):
+        return None  # torch lets nan of ignored rows into their gradient
+    return value if wide is input else value.to(_result_dtype(input))
+
+
+def _traced(
+    input: Tensor, target: Tensor, weight: Optional[Tensor], arguments: Tuple[Any, Any, Any], validate: bool
+) -> Tensor:
+    """`composed`, without a branch on a value."""
+    spec = CrossEntropySpec(None, *arguments)
+    form = values.form_of(input, target, weight, spec.ignore_index, cached=False)
+    x = _arranged(input, False)
+    labels = None if form.probabilities else target.to(torch.int64)
+    problem = _problem(x, target, labels, weight, spec, form, False)
+    if labels is not None:
+        safe, ignored = values.masked(problem.labels, spec.ignore_index)
+        problem = problem._replace(labels=safe, ignored=ignored)
+        if validate:
+            values.assert_in_range(target, safe, form.classes, spec.ignore_index, input.shape)
+    wide = _computed_in(input)
+    problem = problem.to(wide)
+    value = composed.reduced(composed.losses(x.to(wide), problem), problem, spec.reduction)
+    return value.reshape(form.places if spec.reduction == "none" else ()).to(_result_dtype(input))
+
+
+def _arranged(tensor: Tensor, classes_last: bool) -> Tensor:
+    """(C), (N, C) or (N, C, d1, ..., dK) as (N, C) or (N, C, S), as (N*S, C) where classes are last in memory."""
+    if tensor.dim() < 3:
+        return tensor if tensor.dim() == 2 else tensor.unsqueeze(0)
+    return tensor.movedim(1, -1).flatten(0, -2) if classes_last else tensor.flatten(2)
+
+
+def _problem(
+    x: Tensor,
+    target: Tensor,
+    labels: Optional[Tensor],
+    weight: Optional[Tensor],
+    spec: CrossEntropySpec,
+    form: checks.Form,
+    classes_last: bool,
+) -> Problem:
+    """The problem of logits as `_arranged` gives them, with labels as they came: nothing ignored yet."""
+    if labels is not None:
+        labels = labels.reshape(x.shape[:1] + x.shape[2:])
+    return Problem(
+        labels=labels,
+        ignored=None,
+        probabilities=_arranged(target, classes_last) if labels is None else None,
+        weight=None if weight is None else weight.to(_computed_in(x)),
+        smoothing=spec.label_smoothing,
+        classes=form.classes,
+    )
+
+
+def _computed_in(input: Tensor) -> Any:
+    """The dtype of computation."""
+    return torch.float64 if input.dtype is torch.float64 else torch.float32
+
+
+def _result_dtype(input: Tensor) -> Any:
+    """input's own (S14); under autocast float32 for float16 and bfloat16."""
+    if input.dtype in _HALVES:
+        try:
+            autocast = torch.is_autocast_enabled(input.device.type)
+        except TypeError:  # torch before 2.4 has a function for each device
+            autocast = torch.is_autocast_cpu_enabled() if input.device.type == "cpu" else torch.is_autocast_enabled()
+        return torch.float32 if autocast else input.dtype
+    return input.dtype
