@@ -8,7 +8,6 @@ that the journal names, and `children` goes on without it.
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import platform
@@ -52,22 +51,16 @@ def alternate(calls: Dict[str, Call], effort: Effort) -> Dict[str, List[float]]:
     the caches, or another process takes away, meets all of them alike. Freeing the result is part of a call."""
     times: Dict[str, List[float]] = {name: [] for name in calls}
     order = list(calls)
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        begin = perf_counter()
-        rounds = 0
-        while not _enough(rounds, perf_counter() - begin, effort):
-            for name in order:
-                call = calls[name]
-                start = perf_counter()
-                call()
-                times[name].append(perf_counter() - start)
-            order.reverse()
-            rounds += 1
-    finally:
-        if enabled:
-            gc.enable()
+    begin = perf_counter()
+    rounds = 0
+    while not _enough(rounds, perf_counter() - begin, effort):
+        for name in order:
+            call = calls[name]
+            start = perf_counter()
+            call()
+            times[name].append(perf_counter() - start)
+        order.reverse()
+        rounds += 1
     return times
 
 

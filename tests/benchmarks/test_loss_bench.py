@@ -233,3 +233,14 @@ def test_reasons_are_one_line_without_paths():
     error = RuntimeError("\x1b[31m\n  /opt/lib/python3/site-packages/op.cpp:3 refuses this\x1b[0m\nC++ call stack")
     assert measure.reason(error) == "RuntimeError: .../op.cpp:3 refuses this"
     assert measure.reason(MemoryError()) == "MemoryError"
+
+
+def test_freed_memory_that_malloc_keeps_does_not_hide_what_a_call_needs():
+    code = (
+        "from benchmarks.memory import extra_peak\n"
+        "make = lambda: [b'x' * 100_000 for _ in range(500)]\n"
+        "kept = make(); pin = bytes(100_000); del kept\n"
+        "print(extra_peak(make))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert int(done.stdout) > 45e6
