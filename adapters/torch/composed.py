@@ -35,7 +35,7 @@ def losses(x: Tensor, problem: Problem) -> Tensor:
         result = result - (keep * picked if share else picked)
     if share:
         smooth = log_p if along is None else along * _opened(log_p, along)
-        result = result - share * smooth.sum(1)
+        result = result - (share * smooth).sum(1)  # the sum of log_p alone may overflow
     return result if problem.ignored is None else result.masked_fill(problem.ignored, 0)
 
 

@@ -49,6 +49,8 @@ def run(x: Tensor, problem: Problem, reduction: str, gradient: bool) -> Outcome:
     if problem.smoothing:  # weights are part of the coefficients then
         factors = None if problem.ignored is None else ~problem.ignored
     factors = None if factors is None else factors.to(dtype) * scale
+    if factors is not None and problem.ignored is not None:
+        factors.masked_fill_(problem.ignored, 0)  # also where a mean over nothing makes it nan
     compute = _spread if problem.labels is None else _smoothed if problem.smoothing else _picked
     if compute is _picked and x.dim() == 2 and problem.classes >= _SOFTMAX_CLASSES:
         compute = _direct
@@ -170,10 +172,12 @@ def _mend(x: Tensor, problem: Problem, doubtful: Tensor, each: Tensor, slope: Op
         part = problem.at(index).to(torch.float64)
         with torch.enable_grad():
             losses = composed.losses(logits, part)
+            total = losses.sum()
         each[index] = losses.detach()
         if slope is not None:
-            (rows,) = torch.autograd.grad(losses.sum(), logits)
-            slope[with_classes(index)] = (rows * scale).to(slope.dtype)
+            (rows,) = torch.autograd.grad(total, logits)
+            rows = rows.mul_(scale) if part.ignored is None else rows.mul_(scale).masked_fill_(part.ignored[:, None], 0)
+            slope[with_classes(index)] = rows.to(slope.dtype)
 
 
 class Fused(torch.autograd.Function):  # type: ignore[misc]  # torch has no types where mypy runs
