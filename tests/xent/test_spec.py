@@ -92,7 +92,6 @@ def test_read_only_weight_is_accepted():
         (np.ma.masked_array([1.0, 2.0], mask=[True, False]), SpecTypeError),
         (np.array(1.0), SpecValueError),
         (np.ones((1, 3)), SpecValueError),
-        (np.matrix([1.0, 2.0]), SpecValueError),
         (np.ones(0), SpecValueError),
         (np.array([1.0, np.nan]), SpecValueError),
         (np.array([1.0, np.inf]), SpecValueError),
