@@ -5,8 +5,9 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.10 python3; 
 	"$$p" -c 'import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && { echo $$p; break; }; done)
 OUT ?= report
 READY := .venv/.ready
+EXTRA := .venv/.ready-example
 
-.PHONY: help report test lint bench lock clean
+.PHONY: help report test lint bench example lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -14,20 +15,26 @@ help:  ## this list
 report: $(READY)  ## run the documents' and the standard cases on every implementation; matrix and report/index.html
 	.venv/bin/xent run --out $(OUT)
 
-test: lint  ## every test
+test: lint $(EXTRA)  ## every test
 	.venv/bin/python -m pytest -n 2 --dist loadgroup $(PYTEST)
 
 lint: $(READY)  ## ruff and mypy
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy -p xent
+	.venv/bin/mypy -p benchmarks
 
-bench: $(READY)  ## time inside the frameworks' own calls against the whole, per implementation
+bench: $(EXTRA)  ## what the harness costs, then the losses: native against portable, in time and memory (15 minutes)
 	.venv/bin/python -m xent.conformance.bench
+	.venv/bin/python -m benchmarks.loss
 
-lock: $(READY)  ## pin requirements.txt again from pyproject.toml
-	.venv/bin/uv pip compile -q --universal --python-version 3.10 --extra test --generate-hashes --no-emit-index-url \
-		--no-header -o requirements.txt pyproject.toml
+example: $(EXTRA)  ## the same training in three frameworks, native and portable; prints where the picture is
+	.venv/bin/python examples/port/port.py
+
+COMPILE := .venv/bin/uv pip compile -q --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-header
+lock: $(READY)  ## pin requirements*.txt again from pyproject.toml
+	$(COMPILE) --extra test -o requirements.txt pyproject.toml
+	$(COMPILE) --extra example -c requirements.txt -o requirements-example.txt pyproject.toml
 
 clean:  ## all that the other targets made here (the frameworks' environments stay in the user's cache)
 	rm -rf .venv build dist *.egg-info report
@@ -38,4 +45,8 @@ $(READY): requirements.txt pyproject.toml
 	$(PYTHON) -m venv --clear .venv
 	.venv/bin/python -m pip install --quiet --require-hashes -r requirements.txt
 	.venv/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(EXTRA): $(READY) requirements-example.txt
+	.venv/bin/python -m pip install --quiet --require-hashes -r requirements-example.txt
 	@touch $@

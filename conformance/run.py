@@ -29,7 +29,10 @@ from xent.conformance.report import files, model, terminal
 from xent.errors import Unavailable, UnreadableInput
 
 # Longest first, so that two cores are busy to the end.
-_ORDER = ("mint-jit", "mint", "mindspore", "oneflow", "torch", "numpy")
+_ORDER = (
+    "mint-jit", "mindspore", "mint", "mindspore+xent", "mint+xent", "oneflow", "oneflow+xent", "torch", "torch+xent",
+    "numpy",
+)  # fmt: skip
 _MARKER = "run.json"
 
 
@@ -270,9 +273,11 @@ def _run_all(
     return [columns[name] for name in sorted(columns, key=_display_order)]
 
 
-def _display_order(name: str) -> tuple[int, str]:
+def _display_order(name: str) -> tuple[int, str, bool]:
+    """torch first, its portable loss beside it, and so on; the oracle last."""
     order = ("torch", "mint", "mint-jit", "mindspore", "oneflow", "numpy")
-    return (order.index(name) if name in order else len(order), name)
+    native = name.removesuffix("+xent")
+    return (order.index(native) if native in order else len(order), native, name != native)
 
 
 def _evidence_column(name: str, evidence: results.Results) -> Column:
