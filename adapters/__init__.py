@@ -192,7 +192,7 @@ def load(name: str) -> ModuleType:
     except Exception as error:  # a plug-in may fail in any way; it must not take the others with it
         import difflib
 
-        close = difflib.get_close_matches(name, known, n=1)
+        close = difflib.get_close_matches(name, known, n=1) if name not in known else []
         remedy = f"Did you mean {close[0]!r}?" if close else f"Installed adapters: {', '.join(names()) or 'none'}."
         raise Unavailable(name, f"no adapter imports as {path!r} ({type(error).__name__}: {error})", remedy) from error
     missing = [required for required in REQUIRED if not hasattr(module, required)]

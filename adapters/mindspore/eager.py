@@ -99,11 +99,9 @@ def _fused(input: Any, target: Any, call: Call, count: int) -> Optional[Tuple[An
         return fused.converted(fused.like_input(slope, input.shape), input.dtype), None
 
     if call.reduction == "none":
-        return rows.losses, gradients
-    total = mint.sum(rows.losses)
-    if call.reduction == "mean":
-        total = fused.multiply(total, fused.number(1.0 / rows.divisor, mindspore.float64))
-    return total, gradients
+        return fused.scaled(rows.gains, -1.0), gradients
+    divisor = rows.divisor if call.reduction == "mean" else 1.0
+    return fused.scaled(mint.sum(rows.gains), -1.0 / divisor), gradients
 
 
 def _ignored(input: Any, target: Any, call: Call) -> int:

@@ -1,4 +1,4 @@
-"""The portable loss on MindSpore's fused CPU kernels, for rows that these get right, and a guard that finds the others.
+"""The portable loss on MindSpore's fused CPU kernels, for rows that these get right, and guards that find the others.
 
 What the kernels do (measured, 2.10.0), and what follows:
 - Softmax is the fastest pass over the logits. In float32 its exp is coarse (a relative error of 2e-6, which only counts
@@ -7,8 +7,10 @@ What the kernels do (measured, 2.10.0), and what follows:
   everything that has one number a row always is.
 - A nan or +inf logit makes every probability of its row 0 or nan, so -log p of the target shows it; 1e38 and -inf show
   as p = 0. The composition takes over from there.
-- Mul and Add broadcast element by element, 20 times slower than Sub, RealDiv and DivNoNan do: rows are scaled by
-  dividing, and DivNoNan by 0 makes exact zeros of ignored rows, nan logits included.
+- log sum exp(x) is x_c - log p_c of ANY class whose p_c is no subnormal number: no pass finds the maximum.
+- Mul and Add broadcast element by element, 20 times slower than Sub, RealDiv and DivNoNan do, and in float64 they are
+  as slow on equal shapes: rows are scaled by dividing, and DivNoNan by 0 makes exact zeros of ignored rows, nan
+  logits included.
 - A copy into an empty tensor converts in 20 microseconds where Cast takes a millisecond.
 - Permuting (N, C, D) costs 10 times what a product with the unit matrix does, which is exact for finite numbers.
 - asnumpy of a tensor on the CPU is a view: the guards look at one number a row through it.
@@ -28,15 +30,22 @@ ops = mindspore.ops
 
 PRECISE_CLASSES = 128  # from here on the bound grows past the coarseness of Softmax in float32
 PRECISE_ELEMENTS = 1 << 18  # beyond, float64 costs more time than the aims leave
+UNIT = 2.0**-24  # float32's unit roundoff
+WIDE = mindspore.float64
 TRANSPOSED_CLASSES = 256  # beyond, the product with the unit matrix costs more than permuting
 
 _softmax = ops.Softmax(1)
 _peak = ops.ArgMaxWithValue(1, True)
 _gather = ops.GatherD()
 _add_at = ops.TensorScatterElements(1, "add")
-_divide = ops.DivNoNan()
+_divide = ops.RealDiv()
+_divide_or_zero = ops.DivNoNan()  # 0 where the divisor is 0
 _subtract = ops.Sub()
-multiply = ops.Mul()
+_multiply = ops.Mul()
+_multiply_or_zero = ops.MulNoNan()  # 0 where the second factor is 0
+_add = ops.AddN()
+_negate = ops.Neg()
+_invert = ops.Reciprocal()
 _log = ops.Log()
 _select = ops.Select()
 _product = ops.MatMul()
@@ -56,6 +65,15 @@ def converted(tensor: Any, dtype: Any) -> Any:
 def number(value: float, dtype: Any) -> Any:
     """A tensor of shape (): a Python number would reach a float64 kernel as a float32 (measured, 2.10.0)."""
     return mindspore.Tensor(value, dtype)
+
+
+def scaled(tensor: Any, factor: float) -> Any:
+    """The tensor times a number; by dividing where that is the fast kernel."""
+    if factor == 1.0:
+        return tensor
+    if tensor.dtype == mindspore.float32 or not 1e-300 < abs(factor) < 1e300:
+        return _multiply(tensor, number(factor, tensor.dtype))
+    return _divide(tensor, number(1.0 / factor, tensor.dtype))
 
 
 def dtype_of_computation(dtype: Any, rows: int, classes: int) -> Any:
@@ -104,22 +122,22 @@ class Rows(NamedTuple):
 
     Attributes:
         probability: (R, C) softmax.
-        losses: (R, 1) float64.
+        gains: (R, 1) float64, minus the losses.
         divisor: what the mean divides by.
         label: (R, 1) class indices, 0 where ignored; None for class probabilities.
         scale: (R, 1) float64, w[y], 0 where ignored; None where all are 1.
-        ignored: (R, 1) bool; None where no row is.
+        keep: (R, 1) float64, 0 where ignored and 1 elsewhere; None where no row is ignored.
         coefficient: (R, C) of class probabilities: what multiplies -log p; None for class indices.
-        mass: (R, 1) float64, its sums over classes.
+        mass: (R, 1) float64, its sums over classes; None where none is far enough from 1 to matter.
         weight: (1, C) in the dtype of computation, where smoothing needs it; else None.
     """
 
     probability: Any
-    losses: Any
+    gains: Any
     divisor: float
     label: Any = None
     scale: Any = None
-    ignored: Any = None
+    keep: Any = None
     coefficient: Any = None
     mass: Any = None
     weight: Any = None
@@ -134,46 +152,45 @@ def of_indices(x: Any, label: Any, weight: Any, ignore_index: int, ignoring: int
         weight: (C,), any floating dtype; None for ones.
         ignoring: how many rows are ignored.
     """
-    wide = mindspore.float64
-    ignored = scale = None
+    keep = scale = narrow = None
     if ignoring:
         ignored = mint.eq(label, ignore_index)
         label = _select(ignored, ops.zeros_like(label), label)
+        keep = converted(mint.logical_not(ignored), WIDE)
     probability = _softmax(x)
-    if weight is not None:
-        weight = converted(weight, wide)
-        scale = _gather(weight, 0, label.reshape(-1)).reshape(-1, 1)
-    if smoothing == 0.0:
-        losses = -_log(converted(_gather(probability, 1, label), wide))
-        limit = 690.0 if x.dtype == wide else 85.0  # a p beyond was rounded as a subnormal number, or is 0
-        picked = losses
-    else:
-        below, spread = _below(x, probability)
-        losses = spread - converted(_gather(below, 1, label), wide)
-        if weight is None:
-            total, summed = float(x.shape[1]), mint.sum(below, 1, True)
-        else:
-            total = float(weight.asnumpy().sum())
-            summed = _product(below, converted(weight, x.dtype).reshape(-1, 1))
-        smooth = multiply(spread, number(total, wide)) - converted(summed, wide)
-        losses = multiply(losses if scale is None else multiply(losses, scale), number(1.0 - smoothing, wide))
-        picked = losses = losses + multiply(smooth, number(smoothing / x.shape[1], wide))
-        limit = math.inf
-    if ignored is not None:
-        losses = picked = _select(ignored, ops.zeros_like(losses), losses)
-    if not picked.asnumpy().max() < limit or not math.isfinite(picked.asnumpy().min()):
+    gains = _log(converted(_gather(probability, 1, label), WIDE))
+    shown = gains if keep is None else _multiply_or_zero(gains, keep)
+    if not shown.asnumpy().min() > _least(x.dtype):  # false for nan too
         return None
     divisor = float(x.shape[0] - ignoring)
-    if scale is not None:
-        if ignored is not None:
-            scale = _select(ignored, ops.zeros_like(scale), scale)
-        if smoothing == 0.0:
-            losses = losses * scale
+    if weight is not None:
+        weight = converted(weight, WIDE)
+        scale = _gather(weight, 0, label.reshape(-1)).reshape(-1, 1)
+        if keep is not None:
+            scale = _multiply_or_zero(scale, keep)
         divisor = float(scale.asnumpy().sum())
-    elif ignored is not None:
-        scale = _select(ignored, ops.zeros_like(losses), ops.ones_like(losses))
-    narrow = None if weight is None or smoothing == 0.0 else converted(weight, x.dtype).reshape(1, -1)
-    return Rows(probability, losses, divisor, label, scale, ignored, weight=narrow)
+    elif keep is not None:
+        scale = keep
+    if smoothing == 0.0:
+        return Rows(probability, _weighed(gains, scale), divisor, label, scale, keep)
+    total, summed = float(x.shape[1]), None
+    if weight is not None:
+        total = float(weight.asnumpy().sum())
+        narrow = converted(weight, x.dtype).reshape(1, -1)
+    log_sum = _subtract(converted(_gather(x, 1, label), WIDE), gains)
+    if _offset(log_sum if keep is None else _multiply_or_zero(log_sum, keep)) > _offset_limit(x):
+        index, peak = _peak(x)
+        log_sum = _negate(_log(converted(_gather(probability, 1, index.reshape(-1, 1)), WIDE)))
+        x = _subtract(x, peak)
+    summed = mint.sum(x, 1, True) if narrow is None else _product(x, narrow.reshape(-1, 1))
+    spread = _subtract(converted(summed, WIDE), scaled(log_sum, total))
+    if keep is not None:
+        spread = _multiply_or_zero(spread, keep)
+    if not math.isfinite(spread.asnumpy().sum()):
+        return None
+    gains = scaled(_weighed(gains, scale), 1.0 - smoothing)
+    gains = _add((gains, scaled(spread, smoothing / x.shape[1])))
+    return Rows(probability, gains, divisor, label, scale, keep, weight=narrow)
 
 
 def of_probabilities(x: Any, target: Any, weight: Any, smoothing: float) -> Optional[Rows]:
@@ -183,31 +200,58 @@ def of_probabilities(x: Any, target: Any, weight: Any, smoothing: float) -> Opti
         x, target: (R, C) in the dtype of computation.
         weight: (C,), any floating dtype; None for ones.
     """
-    wide = mindspore.float64
+    count, classes = x.shape
     coefficient = target
     if smoothing != 0.0:
-        coefficient = multiply(target, number(1.0 - smoothing, x.dtype)) + number(smoothing / x.shape[1], x.dtype)
+        coefficient = _subtract(scaled(target, 1.0 - smoothing), number(-smoothing / classes, x.dtype))
     if weight is not None:
-        ones = ops.ones((x.shape[0], 1), x.dtype)
-        coefficient = multiply(coefficient, _product(ones, converted(weight, x.dtype).reshape(1, -1)))
+        ones = ops.ones((count, 1), x.dtype)
+        coefficient = _multiply(coefficient, _product(ones, converted(weight, x.dtype).reshape(1, -1)))
     probability = _softmax(x)
-    below, spread = _below(x, probability)
-    mass = converted(mint.sum(coefficient, 1, True), wide)
-    losses = spread * mass - converted(mint.sum(multiply(coefficient, below), 1, True), wide)
-    if not math.isfinite(losses.asnumpy().sum()):
+    gains = _log(converted(probability[:, :1], WIDE))
+    log_sum = _subtract(converted(x[:, :1], WIDE), gains)
+    if not gains.asnumpy().min() > max(_least(x.dtype), -_offset_limit(x)) or _offset(log_sum) > _offset_limit(x):
+        index, peak = _peak(x)
+        log_sum = _negate(_log(converted(_gather(probability, 1, index.reshape(-1, 1)), WIDE)))
+        x = _subtract(x, peak)
+    mass = converted(mint.sum(coefficient, 1, True), WIDE)
+    weighed = _multiply(coefficient, x) if x.dtype == mindspore.float32 else _multiply_or_zero(x, coefficient)
+    gains = _subtract(converted(mint.sum(weighed, 1, True), WIDE), _divide(log_sum, _invert(mass)))
+    if not math.isfinite(gains.asnumpy().sum()):
         return None
-    return Rows(probability, losses, float(x.shape[0]), coefficient=coefficient, mass=mass)
+    # B_c, which multiplies p_c in the gradient's bound, holds (C - 1) u: a mass so near 1 need not multiply p_c.
+    near = classes * UNIT / 8 if x.dtype == mindspore.float32 else 0.0
+    if abs(mass.asnumpy() - 1.0).max() <= near:
+        mass = None
+    return Rows(probability, gains, float(count), coefficient=coefficient, mass=mass)
 
 
-def _below(x: Any, probability: Any) -> Tuple[Any, Any]:
-    """x - max x, and log sum exp of it (R, 1) in float64, which is minus the log of the largest probability."""
-    index, peak = _peak(x)
-    largest = _gather(probability, 1, index.reshape(-1, 1))
-    return _subtract(x, peak), -_log(converted(largest, mindspore.float64))
+def _least(dtype: Any) -> float:
+    """The log of the least probability that is no subnormal number, by a margin."""
+    return -690.0 if dtype == WIDE else -85.0
+
+
+def _offset(log_sum: Any) -> float:
+    """The largest magnitude; inf for nan."""
+    view = log_sum.asnumpy()
+    largest = max(view.max(), -view.min())
+    return float(largest) if math.isfinite(largest) else math.inf
+
+
+def _offset_limit(x: Any) -> float:
+    """How far from 0 log sum exp(x) may lie when the logits are added up as they are, without subtracting it first.
+
+    The sum over classes then rounds numbers larger by that much; the bound allows (C - 1) u for each class.
+    """
+    return x.shape[1] / 8 if x.dtype == mindspore.float32 else 1.0
+
+
+def _weighed(gains: Any, scale: Any) -> Any:
+    return gains if scale is None else _multiply_or_zero(gains, scale)
 
 
 def gradient_of_indices(rows: Rows, factor: Any, smoothing: float) -> Any:
-    """(R, C): factor * w[y] * (p - coefficients), exactly 0 where ignored.
+    """(R, C): factor * (mass * p - coefficients), exactly 0 where ignored.
 
     Args:
         factor: what the row's loss is multiplied with: a float, or (R, 1) float64 for one a row.
@@ -215,46 +259,52 @@ def gradient_of_indices(rows: Rows, factor: Any, smoothing: float) -> Any:
     p = rows.probability
     count, classes = p.shape
     dtype = p.dtype
-    if rows.scale is None and isinstance(factor, float):
-        if smoothing != 0.0:
-            p = _subtract(p, number(smoothing / classes, dtype))
-        result = _add_at(p, rows.label, ops.full((count, 1), smoothing - 1.0, dtype=dtype))
-        return result if factor == 1.0 else result.mul_(number(factor, dtype))
-    scale = rows.scale if rows.scale is not None else ops.ones((count, 1), mindspore.float64)
-    if isinstance(factor, float):
-        factor = number(factor, mindspore.float64)
-    picked = multiply(scale, factor)
     if rows.weight is None:
         if smoothing != 0.0:
             p = _subtract(p, number(smoothing / classes, dtype))
         result = _add_at(p, rows.label, ops.full((count, 1), smoothing - 1.0, dtype=dtype))
-        return _divide(result, converted(_inverse(picked, rows.ignored), dtype))
-    spread = number(smoothing / classes, mindspore.float64)
-    kept = number(1.0 - smoothing, mindspore.float64)
-    each = multiply(ops.ones((count, 1), mindspore.float64), factor)
-    if rows.ignored is not None:
-        each = _select(rows.ignored, ops.zeros_like(each), each)
-    total = number(float(rows.weight.asnumpy().sum(dtype="float64")), mindspore.float64)
-    each = multiply(each, spread)
-    picked = multiply(picked, kept)
-    mass = picked + multiply(each, total)
-    result = _divide(p, converted(_inverse(mass, rows.ignored), dtype))
-    result = _subtract(result, _product(converted(each, dtype), rows.weight))
-    return _add_at(result, rows.label, converted(-picked, dtype))
+        if rows.scale is None and isinstance(factor, float):
+            return result if factor == 1.0 else _scaled_in_place(result, factor)
+        inverse = _inverse_of(factor) if rows.scale is None else _divide(_inverse_of(factor), rows.scale)
+        return _rows_divided(result, inverse, rows.keep)
+    if isinstance(factor, float):
+        factor = ops.full((count, 1), factor, dtype=WIDE)
+    if rows.keep is not None:
+        factor = _multiply_or_zero(factor, rows.keep)
+    spread = scaled(factor, smoothing / classes)
+    picked = scaled(_multiply_or_zero(factor, rows.scale), 1.0 - smoothing)
+    mass = _add((picked, scaled(spread, float(rows.weight.asnumpy().sum(dtype="float64")))))
+    result = _rows_divided(p, _invert(mass), rows.keep)
+    result = _subtract(result, _product(converted(spread, dtype), rows.weight))
+    return _add_at(result, rows.label, converted(_negate(picked), dtype))
 
 
 def gradient_of_probabilities(rows: Rows, factor: Any) -> Any:
     """(R, C): factor * (mass * p - coefficient). `factor` as in `gradient_of_indices`."""
     p = rows.probability
-    if not (rows.mass.asnumpy() == 1.0).all():
-        p = _divide(p, converted(_inverse(rows.mass, None), p.dtype))
+    if rows.mass is not None:
+        p = _rows_divided(p, _invert(rows.mass), None)
     result = _subtract(p, rows.coefficient)
-    if not isinstance(factor, float):
-        return _divide(result, converted(_inverse(factor, None), p.dtype))
-    return result if factor == 1.0 else result.mul_(number(factor, p.dtype))
+    if isinstance(factor, float):
+        return result if factor == 1.0 else _scaled_in_place(result, factor)
+    return _rows_divided(result, _invert(factor), None)
 
 
-def _inverse(factor: Any, ignored: Any) -> Any:
-    """What to divide by instead of multiplying: infinite for a 0, and 0 where ignored, which DivNoNan takes for 0."""
-    inverse = ops.RealDiv()(ops.ones_like(factor), factor)
-    return inverse if ignored is None else _select(ignored, ops.zeros_like(inverse), inverse)
+def _scaled_in_place(result: Any, factor: float) -> Any:
+    if result.dtype == mindspore.float32:
+        return result.mul_(number(factor, mindspore.float32))
+    return _divide_or_zero(result, number(1.0 / factor, WIDE)) if factor else _multiply(result, number(factor, WIDE))
+
+
+def _inverse_of(factor: Any) -> Any:
+    if isinstance(factor, float):
+        return number(1.0 / factor if factor else math.inf, WIDE)
+    return _invert(factor)
+
+
+def _rows_divided(tensor: Any, inverse: Any, keep: Any) -> Any:
+    """(R, C) divided row by row: a row times 0 is divided by infinity, and an ignored one by 0, which DivNoNan takes
+    for 0 whatever the row holds."""
+    if keep is not None:
+        inverse = _multiply_or_zero(inverse, keep)
+    return _divide_or_zero(tensor, converted(inverse, tensor.dtype))

@@ -8,9 +8,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Optional
 
-from .problem import LARGE, Problem, flow, ops
+from .labels import labels
+from .problem import LARGE, Problem, finite, flow, ops
 
 LEAST_CLASSES = 128  # for log_softmax
 LONG = 4096  # classes from which a call for each row costs less than spreading the rows' factors
@@ -18,47 +19,79 @@ TINY = 1e-30  # below, the logarithm of a float32 probability isn't precise
 
 
 class Softmax:
-    """Class indices without label smoothing."""
+    """Class indices without label smoothing.
 
-    def __init__(self, problem: Problem) -> None:
+    Args:
+        problem: the call, labels included.
+        p: softmax of the logits, where it is known already; changed by `gradient`.
+        surprise: -log of each target's probability, likewise.
+    """
+
+    def __init__(self, problem: Problem, p: Any = None, surprise: Any = None) -> None:
         labels = problem.labels
         assert labels is not None  # what this kernel is for
-        self.problem = problem
-        self.p = ops.softmax(problem.x, -1)
-        q = ops.dim_gather(self.p, 1, labels.safe)
-        self._sum, self._least = self.p.sum(), ops.reduce_min(q, [], False)
-        self._losses = ops.relu(ops.negative(ops.log(q)))
-        self._q = q
-
-    def regular(self) -> bool:
-        """Whether no row holds nan, +inf or -inf only. Waits for the device."""
-        number: float = self._sum.item()
-        return number - number == 0
+        self.problem, self._labels = problem, labels
+        self._p = ops.softmax(problem.x, -1) if p is None else p
+        self._surprise = _surprise(self._p, labels.safe) if surprise is None else surprise
 
     @property
     def losses(self) -> Any:
-        """The losses, a column. Waits for the device."""
-        labels, losses = self.problem.labels, self._losses
-        assert labels is not None
-        if self._least.item() < TINY:
-            direct = ops.negative(ops.dim_gather(ops.log_softmax(self.problem.x, -1), 1, labels.safe))
-            losses = ops.where(ops.less(self._q, TINY), direct, losses)
-        if labels.factor is None:
-            return losses
-        return ops.mul(ops.masked_fill(losses, ops.logical_not(labels.factor), 0.0), labels.factor)
+        """A column."""
+        factor = self._labels.factor
+        if factor is None:
+            return self._surprise
+        return ops.mul(ops.masked_fill(self._surprise, ops.logical_not(factor), 0.0), factor)
+
+    def regular(self) -> bool:
+        """Whether no row holds nan, +inf or -inf alone. Waits for the device.
+
+        Such a row shows in every class: as nan or as a probability of 0 (oneDNN's exp takes nan for the largest number,
+        which then divides all others).
+        """
+        if finite(self._surprise.sum()):
+            return True
+        # A very small probability: log_softmax holds its logarithm, precise enough for one so large.
+        direct = ops.negative(ops.dim_gather(ops.log_softmax(self.problem.x, -1), 1, self._labels.safe))
+        self._surprise = ops.where(ops.less(self._surprise, float("inf")), self._surprise, direct)
+        return finite(self._surprise.sum())
 
     def gradient(self, slope: Any) -> Any:
         """The gradient with respect to x; a second call computes the softmax again."""
-        problem = self.problem
-        p = ops.softmax(problem.x, -1) if self.p is None else self.p
-        self.p = None  # handed over to the caller, changed
-        assert problem.labels is not None
-        factor, scale = problem.labels.factor, problem.scale(slope)
-        ones = problem.layout.ones()
-        if factor is None and problem.reduction != "none":
+        problem, labels = self.problem, self._labels
+        p = ops.softmax(problem.x, -1) if self._p is None else self._p
+        self._p = None  # changed in place, and then the caller's
+        scale, ones = problem.scale(slope), problem.layout.ones()
+        if labels.factor is None and problem.reduction != "none":
             return problem.scatter(p, ops.negative(ones)).mul_(scale)
-        column = problem.cleared(ops.mul(ones if factor is None else factor, scale))
+        column = problem.cleared(ops.mul(ones if labels.factor is None else labels.factor, scale))
         return problem.scatter(_scaled(problem, p, column), ops.negative(column))
+
+
+def attempt(problem: Problem, column: Any, ignore_index: int) -> Optional[Softmax]:
+    """The softmax kernel for unchecked class indices, where nothing is wrong with them or the logits; None elsewhere.
+
+    One number tells: the sum of the losses, to which every doubt adds infinity. So the check waits for the device once.
+
+    Args:
+        problem: the call, labels left out; float32 rows, no label smoothing.
+        column: int64 class indices, as they came.
+    """
+    classes, weight, dtype = problem.layout.classes, problem.weight, problem.x.dtype
+    p = ops.softmax(problem.x, -1)
+    safe = ops.clamp(column, 0, classes - 1)
+    surprise = _surprise(p, safe)
+    outside = ops.not_equal(column, safe)
+    if not 0 <= ignore_index < classes and finite(ops.masked_fill(surprise, outside, float("inf")).sum()):
+        return Softmax(problem._replace(labels=labels(column, classes, ignore_index, weight, True, dtype)), p, surprise)
+    stray = ops.logical_and(outside, ops.not_equal(column, ignore_index))
+    if finite(ops.masked_fill(surprise, stray, float("inf")).sum()):
+        return Softmax(problem._replace(labels=labels(column, classes, ignore_index, weight, False, dtype)), p, surprise)
+    return None
+
+
+def _surprise(p: Any, safe: Any) -> Any:
+    """-log p of each row's class; inf where p is too small to have a precise logarithm. A column."""
+    return ops.relu(ops.negative(ops.log(ops.threshold(ops.dim_gather(p, 1, safe), threshold=TINY, value=0.0))))
 
 
 class LogSoftmax:
@@ -69,33 +102,34 @@ class LogSoftmax:
         with flow.enable_grad():
             self._x = problem.x.detach().requires_grad_(True)
             self._log_p = ops.log_softmax(self._x, -1)
-        log_p, labels, e = self._log_p.detach(), problem.labels, problem.smoothing
-        if labels is None:
+        log_p, chosen, e = self._log_p.detach(), problem.labels, problem.smoothing
+        if chosen is None:
             self._a = problem.dense()
             self.losses = ops.negative(problem.layout.total(ops.mul(self._a, log_p)))
             return
         self._shares = problem.shares()
         smooth = ops.negative(problem.layout.product(log_p, self._shares))
-        plain = ops.mul(ops.dim_gather(log_p, 1, labels.safe), e - 1)
-        if labels.factor is not None:
-            plain, smooth = ops.mul(plain, labels.factor), ops.mul(smooth, labels.kept) if labels.kept is not None else smooth
+        plain = ops.mul(ops.dim_gather(log_p, 1, chosen.safe), e - 1)
+        if chosen.factor is not None:
+            plain = ops.mul(plain, chosen.factor)
+        if chosen.kept is not None:
+            smooth = ops.mul(smooth, chosen.kept)
         self.losses = ops.add(plain, smooth)
 
     def regular(self) -> bool:
         """Whether no nan and no infinity came up anywhere. Waits for the device."""
-        number: float = self.losses.sum().item()
-        return number - number == 0
+        return finite(self.losses.sum())
 
     def gradient(self, slope: Any) -> Any:
         """The gradient with respect to x. May be called again."""
-        problem, layout, labels = self.problem, self.problem.layout, self.problem.labels
+        problem, layout, chosen = self.problem, self.problem.layout, self.problem.labels
         scale = ops.negative(problem.scale(slope))
-        if labels is None:
+        if chosen is None:
             seed = ops.mul(self._a, layout.spread(scale) if problem.reduction == "none" else scale)
         else:
             ones = layout.ones()
-            kept = ops.mul(ones if labels.kept is None else labels.kept, scale)
-            factor = ops.mul(ones if labels.factor is None else labels.factor, scale)
+            kept = ops.mul(ones if chosen.kept is None else chosen.kept, scale)
+            factor = ops.mul(ones if chosen.factor is None else chosen.factor, scale)
             seed = layout.outer(problem.cleared(kept), self._shares)
             seed = problem.scatter(seed, problem.cleared(ops.mul(factor, 1 - problem.smoothing)))
         return flow.autograd.grad(self._log_p, self._x, seed, retain_graph=True)[0]

@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, List, Optional
+from typing import Any, List, Optional, Tuple, Union
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from xent.adapters.framework import framework
 from xent.errors import SpecTypeError
 from xent.spec import CrossEntropySpec
 
-from .fused import LEAST_CLASSES, LogSoftmax, Softmax
+from .fused import LEAST_CLASSES, LogSoftmax, Softmax, attempt
 from .labels import in_range, labels
 from .layouts import Planes, Rows
 from .problem import LARGE, Problem
@@ -27,6 +27,7 @@ from .shifted import Shifted
 
 flow = framework("oneflow")
 ops = flow._C
+Kernel = Union[Softmax, LogSoftmax, Shifted]
 _apply = flow.autograd.Function.__base__.apply  # (name, forward, backward, *inputs): functions that know this one call
 
 
@@ -139,16 +140,10 @@ def _loss(input: Any, target: Any, weight: Any, spec: CrossEntropySpec, validate
     x = x if len(shape) == 2 else x.reshape(1, *shape) if len(shape) == 1 else x.reshape(shape[0], shape[1], -1)
     layout = Rows(x) if len(shape) < 3 else Planes(x)
     weight = None if weight is None else weight.detach().to(compute)
-    chosen = probabilities = None
-    lazy = bool(x.is_lazy)
-    if form.probabilities:
-        probabilities = target.detach().to(compute).reshape(*x.shape)
-    else:
-        column = target.to(flow.int64).reshape(*layout.column)
-        clean = in_range(column, form.classes, spec.ignore_index, shape) if validate and not lazy else None
-        chosen = labels(column, form.classes, spec.ignore_index, weight, clean, compute)
-    problem = Problem(x, layout, chosen, probabilities, weight, spec.reduction, spec.label_smoothing, lazy)
-    result = _differentiable(problem)
+    probabilities = target.detach().to(compute).reshape(*x.shape).contiguous() if form.probabilities else None
+    problem = Problem(x, layout, None, probabilities, weight, spec.reduction, spec.label_smoothing, bool(x.is_lazy))
+    column = None if form.probabilities else target.to(flow.int64).reshape(*layout.column)
+    result = _differentiable(problem, column, spec.ignore_index, validate, shape)
     if spec.reduction == "none":
         result = result.reshape(*form.places)
     return result if dtype == compute else result.to(dtype)
@@ -161,13 +156,14 @@ def _of_nothing(x: Any, reduction: str) -> Any:
     return ops.mul(x.sum(), 0.0) if reduction == "sum" else ops.mul(x.sum(), float("nan"))
 
 
-def _differentiable(problem: Problem) -> Any:
-    """The reduced loss, with a gradient where x wants one."""
-    kernels: List[Any] = []
+def _differentiable(problem: Problem, column: Any, ignore_index: int, validate: bool, shape: Tuple[int, ...]) -> Any:
+    """The reduced loss, with a gradient where x wants one; column: class indices as they came, or None."""
+    kernels: List[Kernel] = []
 
     def forward(_: Any, x: Any) -> Any:
-        kernels.append(_kernel(problem._replace(x=x.detach())))
-        return problem.reduced(kernels[0].losses)
+        kernel = _kernel(problem._replace(x=x.detach()), column, ignore_index, validate, shape)
+        kernels.append(kernel)
+        return kernel.problem.reduced(kernel.losses)
 
     def backward(_: Any, slope: Any) -> Any:
         return kernels[0].gradient(slope)
@@ -178,24 +174,24 @@ def _differentiable(problem: Problem) -> Any:
         return forward(None, problem.x)
 
 
-def _kernel(problem: Problem) -> Any:
-    if problem.lazy:
-        return Shifted(problem, careful=True)
-    fast = _fast(problem)
-    if fast is not None:
-        kernel = fast(problem)
-        if kernel.regular():
+def _kernel(problem: Problem, column: Any, ignore_index: int, validate: bool, shape: Tuple[int, ...]) -> Kernel:
+    """The fastest kernel that gives this call's numbers."""
+    layout, x = problem.layout, problem.x
+    rows = x.dtype == flow.float32 and isinstance(layout, Rows) and not problem.lazy
+    plain = rows and column is not None and not problem.smoothing
+    if plain and validate:
+        kernel = attempt(problem, column, ignore_index)
+        if kernel is not None:
             return kernel
-    elif problem.x.numel() >= LARGE:
-        kernel = Shifted(problem, careful=False)
-        if kernel.regular():
-            return kernel
-    return Shifted(problem, careful=True)
-
-
-def _fast(problem: Problem) -> Optional[Callable[[Problem], Any]]:
-    if problem.x.dtype != flow.float32 or not isinstance(problem.layout, Rows):
-        return None
-    if problem.labels is not None and not problem.smoothing:
-        return Softmax
-    return LogSoftmax if problem.layout.classes >= LEAST_CLASSES else None
+    if column is not None:
+        clean = in_range(column, layout.classes, ignore_index, shape) if validate and not problem.lazy else None
+        chosen = labels(column, layout.classes, ignore_index, problem.weight, clean, x.dtype)
+        problem = problem._replace(labels=chosen)
+    fast: Optional[Kernel] = None
+    if plain:
+        fast = Softmax(problem)
+    elif rows and layout.classes >= LEAST_CLASSES:
+        fast = LogSoftmax(problem)
+    elif x.numel() >= LARGE and not problem.lazy:
+        fast = Shifted(problem, careful=False)
+    return fast if fast is not None and fast.regular() else Shifted(problem, careful=True)

@@ -66,7 +66,13 @@ class Problem(NamedTuple):
         if self.reduction == "none":
             return losses
         total = losses.sum()
-        return ops.div(total, self.divisor()) if self.reduction == "mean" else total
+        if self.reduction == "sum":
+            return total
+        mean = ops.div(total, self.divisor())
+        if self.smoothing and self.weight is not None and self.labels is not None:
+            size = ops.abs(self.labels.factor).sum()
+            mean = ops.mul(mean, ops.div(size, size))  # S12: nan where every selected weight is 0, 1 otherwise
+        return mean
 
     def scale(self, slope: Any) -> Any:
         """What each row's gradient is multiplied by: a column under ``"none"``, else a tensor of shape ().
@@ -90,3 +96,9 @@ class Problem(NamedTuple):
             return ops.scatter_add(g, 1, safe, column)
         ops.index_add_(g.view(-1), 0, self.layout.positions(safe), column.reshape(-1), alpha=1.0)
         return g
+
+
+def finite(scalar: Any) -> bool:
+    """Whether a tensor of one number holds neither nan nor infinity. Waits for the device."""
+    number: float = scalar.item()
+    return number - number == 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .problem import Problem, ops
+from .problem import Problem, finite, ops
 
 
 class Shifted:
@@ -34,7 +34,7 @@ class Shifted:
 
     def regular(self) -> bool:
         """Whether no nan came up anywhere, so that there was nothing to be careful about. Waits for the device."""
-        return _finite(ops.add(self.log_s.sum(), self.losses.sum()))
+        return finite(ops.add(self.log_s.sum(), self.losses.sum()))
 
     def _dense_losses(self) -> Any:
         layout, d = self.problem.layout, self.d
@@ -94,7 +94,3 @@ class Shifted:
 def _bool(t: Any) -> Any:
     return ops.not_equal(t, 0)
 
-
-def _finite(scalar: Any) -> bool:
-    number: float = scalar.item()
-    return number - number == 0

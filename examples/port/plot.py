@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ def draw(runs: Sequence[Run], limit: float, out: Path) -> list[Path]:
     matplotlib.rcParams.update({"svg.hashsalt": "xent", "font.size": 9})
     matplotlib.rcParams.update({"axes.spines.top": False, "axes.spines.right": False})
     from matplotlib import pyplot
+    from PIL import Image
 
     tasks = by_task(runs)
     figure, axes = pyplot.subplots(
@@ -44,17 +44,28 @@ def draw(runs: Sequence[Run], limit: float, out: Path) -> list[Path]:
             *above.get_legend_handles_labels(), loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=2, frameon=False,
             handlelength=3, fontsize=8,
         )  # fmt: skip
-    paths = [out / "curves.png", out / "curves.svg"]
-    for path in paths:
-        figure.savefig(path, dpi=100, metadata={"Date": None} if path.suffix == ".svg" else None)
+    bitmap, vectors = out / "curves.png", out / "curves.svg"
+    figure.savefig(vectors, metadata={"Date": None})
+    figure.savefig(bitmap, dpi=110)
     pyplot.close(figure)
-    return paths
+    with Image.open(bitmap) as picture:  # a palette: a third of the size, since the picture is in the repository
+        picture.convert("RGB").quantize(96).save(bitmap, optimize=True)
+    return [bitmap, vectors]
 
 
 def _losses(axis: Any, runs: Sequence[Run]) -> None:
     """Runs that coincide stay visible: the native ones are broad and pale, and each is narrower than those under it."""
+    missing = []
     for number, run in enumerate(runs):
-        axis.plot(run.losses, label=_label(run), alpha=1 if _portable(run) else 0.5, **_look(run, 8.0 * 0.72**number))
+        if np.isfinite(run.losses).any():
+            look = _look(run, 6.5 * 0.74**number)
+            axis.plot(run.losses, label=run.loss, alpha=1 if _portable(run) else 0.5, **look)
+        if why := _problem(run):
+            missing.append(f"{run.loss}: {why}")
+    if missing:
+        axis.text(
+            1, 0.98, "\n".join(missing), transform=axis.transAxes, ha="right", va="top", fontsize=8, color="#333333"
+        )
 
 
 def _distances(axis: Any, runs: Sequence[Run], limit: float) -> None:
@@ -74,7 +85,8 @@ def _distances(axis: Any, runs: Sequence[Run], limit: float) -> None:
     clear = -np.inf
     for height, run in sorted(ends, key=lambda end: end[0]):  # from below, each label clear of the one before
         clear = max(height, clear + 0.28)
-        axis.text(1.02 * len(run.losses), 10**clear, run.loss, color=_colour(run), fontsize=8, va="center")
+        text = run.loss if 10**height > SMALLEST else f"{run.loss}: 0"
+        axis.text(1.02 * len(run.losses), 10**clear, text, color=_colour(run), fontsize=8, va="center")
 
 
 def _portable(run: Run) -> bool:
@@ -90,11 +102,11 @@ def _look(run: Run, width: float) -> dict[str, Any]:
     return {"color": _colour(run), "linestyle": dashes, "linewidth": width}
 
 
-def _label(run: Run) -> str:
-    """The loss's name, and what became of it where it didn't train to the end in numbers."""
-    wrong = ~np.isfinite(run.losses)
+def _problem(run: Run) -> str:
+    """What became of a run that didn't train to the end in numbers; empty for one that did."""
     if run.failure:
-        return textwrap.fill(f"{run.loss}: {run.failure}", 36)
+        return run.failure
+    wrong = ~np.isfinite(run.losses)
     if wrong.all():
-        return f"{run.loss}: {run.losses[0]} at every step"
-    return f"{run.loss}: {run.losses[wrong][0]} from step {np.argmax(wrong)} on" if wrong.any() else run.loss
+        return f"{run.losses[0]} at every step"
+    return f"{run.losses[wrong][0]} from step {np.argmax(wrong)} on" if wrong.any() else ""

@@ -24,7 +24,7 @@ from rich.table import Table
 
 from xent.errors import Unavailable
 
-LIMIT = 1e-3
+LIMIT = 1e-5
 HERE = Path(__file__).resolve().parent
 
 
