@@ -84,7 +84,7 @@ def _distances(axis: Any, runs: Sequence[Run], limit: float) -> None:
     axis.set_ylim(SMALLEST / 2, limit * 5)
     clear = -np.inf
     for height, run in sorted(ends, key=lambda end: end[0]):  # from below, each label clear of the one before
-        clear = max(height, clear + 0.28)
+        clear = max(height, clear + 0.2)
         text = run.loss if 10**height > SMALLEST else f"{run.loss}: 0"
         axis.text(1.02 * len(run.losses), 10**clear, text, color=_colour(run), fontsize=8, va="center")
 
