@@ -45,11 +45,13 @@ class Softmax:
     def regular(self) -> bool:
         """Whether no row holds nan, +inf or -inf alone. Waits for the device.
 
-        Such a row shows in every class: as nan or as a probability of 0 (oneDNN's exp takes nan for the largest number,
-        which then divides all others).
+        Such a row shows in every class, as nan or as a probability of 0: oneDNN's exp takes nan for the largest number,
+        which then divides all others.
         """
         if finite(self._surprise.sum()):
             return True
+        if not finite(self._p.sum()):
+            return False
         # A very small probability: log_softmax holds its logarithm, precise enough for one so large.
         direct = ops.negative(ops.dim_gather(ops.log_softmax(self.problem.x, -1), 1, self._labels.safe))
         self._surprise = ops.where(ops.less(self._surprise, float("inf")), self._surprise, direct)
@@ -143,7 +145,7 @@ def _scaled(problem: Problem, p: Any, column: Any) -> Any:
             ops.narrow(p, 0, row, 1).mul_(ops.narrow(column, 0, row, 1))
         return p
     step = max(1, LARGE * 4 // layout.classes)
-    ones = flow.ones(1, layout.classes, dtype=p.dtype, device=p.device)
+    ones = ops.constant((1, layout.classes), 1.0, p.dtype, device=p.device)
     for row in range(0, layout.places, step):
         rows = min(step, layout.places - row)
         ops.narrow(p, 0, row, rows).mul_(ops.matmul(ops.narrow(column, 0, row, rows), ones))

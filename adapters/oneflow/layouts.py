@@ -7,7 +7,7 @@ product with ones spreads and adds up at the speed of memory, and where it has o
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Tuple
 
 from xent.adapters.framework import framework
 
@@ -21,19 +21,22 @@ class Rows:
     def __init__(self, x: Any) -> None:
         self.places, self.classes = x.shape
         self.column = (self.places, 1)
-        self._like = {"dtype": x.dtype, "device": x.device}
+        self._dtype, self._device = x.dtype, x.device
 
     def ones(self) -> Any:
         """A column of ones."""
-        return flow.ones(*self.column, **self._like)
+        return self._full(self.column)
+
+    def _full(self, shape: Tuple[int, ...]) -> Any:
+        return ops.constant(shape, 1.0, self._dtype, device=self._device)
 
     def total(self, t: Any) -> Any:
         """(R, C) -> column: the sum over classes."""
-        return ops.matmul(t, flow.ones(self.classes, 1, **self._like))
+        return ops.matmul(t, self._full((self.classes, 1)))
 
     def spread(self, v: Any) -> Any:
         """Column -> (R, C): each number for all classes of its row."""
-        return ops.matmul(v, flow.ones(1, self.classes, **self._like))
+        return ops.matmul(v, self._full((1, self.classes)))
 
     def product(self, t: Any, w: Any) -> Any:
         """(R, C), (C) -> column: the sum over classes weighted with w."""
@@ -56,19 +59,22 @@ class Planes:
         self.batch, self.classes, self.length = x.shape
         self.places = self.batch * self.length
         self.column = (self.batch, 1, self.length)
-        self._like = {"dtype": x.dtype, "device": x.device}
+        self._dtype, self._device = x.dtype, x.device
 
     def ones(self) -> Any:
         """A column of ones."""
-        return flow.ones(*self.column, **self._like)
+        return self._full(self.column)
+
+    def _full(self, shape: Tuple[int, ...]) -> Any:
+        return ops.constant(shape, 1.0, self._dtype, device=self._device)
 
     def total(self, t: Any) -> Any:
         """(N, C, L) -> column: the sum over classes."""
-        return ops.batch_matmul(flow.ones(self.batch, 1, self.classes, **self._like), t)
+        return ops.batch_matmul(self._full((self.batch, 1, self.classes)), t)
 
     def spread(self, v: Any) -> Any:
         """Column -> (N, C, L): each number for all classes of its row."""
-        return ops.batch_matmul(flow.ones(self.batch, self.classes, 1, **self._like), v)
+        return ops.batch_matmul(self._full((self.batch, self.classes, 1)), v)
 
     def product(self, t: Any, w: Any) -> Any:
         """(N, C, L), (C) -> column: the sum over classes weighted with w."""

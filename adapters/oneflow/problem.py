@@ -41,7 +41,7 @@ class Problem(NamedTuple):
         """(e/C) w, shape (C): the part of each class in the smooth part of a loss."""
         share = self.smoothing / self.layout.classes
         if self.weight is None:
-            return flow.full((self.layout.classes,), share, dtype=self.x.dtype, device=self.x.device)
+            return ops.constant((self.layout.classes,), share, self.x.dtype, device=self.x.device)
         return ops.mul(self.weight, share)
 
     def dense(self) -> Any:
