@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import difflib
 import json
 import os
 import sys
@@ -49,14 +50,14 @@ class Column:
 def run(options: argparse.Namespace) -> int:
     """Runs what the options of `xent run` ask for. Returns the exit code."""
     console = Console(stderr=True, highlight=False)
-    chosen = _chosen(options.only, options.adapter)
+    chosen, broken = _chosen(options.only, options.adapter)
     named = overrides(options.python, chosen)
     cases = _cases(options.vectors)
     out = Path(options.out)
     folder = _begin(out, cases, list(chosen))
     console.print(f"{len(cases)} cases on {len(chosen)} implementations, results in {folder}")
     columns = _run_all(chosen, named, cases, folder, options, console)
-    report = _finish(cases, columns, out, console, as_json=options.json)
+    report = _finish(cases, [*columns, *broken], out, console, as_json=options.json)
     _clear(out / _MARKER)
     return _exit_code(report, columns, options.check)
 
@@ -80,7 +81,10 @@ def report(options: argparse.Namespace) -> int:
 
 def overrides(given: Sequence[str], chosen: Mapping[str, ModuleType] | None = None) -> dict[str, str]:
     """What ``--python`` names, by implementation or framework. Raises UnreadableInput for another form or name."""
-    loaded = {name: adapters.load(name) for name in adapters.names()} | dict(chosen or {})
+    loaded = dict(chosen or {})
+    for name in adapters.names():
+        with contextlib.suppress(Unavailable):  # a broken one is told of elsewhere
+            loaded.setdefault(name, adapters.load(name))
     known = list(dict.fromkeys([*loaded, *(module.FRAMEWORK for module in loaded.values())]))
     try:
         return interpreters.parse_overrides(given, known)
@@ -124,22 +128,31 @@ def load_cases(folder: Path) -> list[Case]:
     return transport.read(path)
 
 
-def _chosen(only: Sequence[str] | None, modules: Sequence[str]) -> dict[str, ModuleType]:
-    """The adapters to run by id, longest first. An unknown id is wrong usage: nothing runs."""
+def _chosen(only: Sequence[str] | None, modules: Sequence[str]) -> tuple[dict[str, ModuleType], list[Column]]:
+    """The adapters to run by id, longest first, and a column for each installed one that doesn't import.
+
+    Raises:
+        UnreadableInput: an id that there is not. Nothing runs.
+        Unavailable: one that the user named doesn't import.
+    """
     available = [*adapters.names(), *modules]
     wanted = available if only is None else list(dict.fromkeys(only))
     loaded: dict[str, ModuleType] = {}
+    broken: list[Column] = []
     for name in wanted:
         if name not in available:
-            import difflib
-
             close = difflib.get_close_matches(name, available, n=1)
             remedy = f"Did you mean {close[0]!r}?" if close else f"There are {', '.join(available)}."
             raise UnreadableInput("--only", None, f"no implementation is called {name!r}", remedy)
-        with _user_modules(name in modules):
-            loaded[name] = adapters.load(name)
+        try:
+            with _user_modules(name in modules):
+                loaded[name] = adapters.load(name)
+        except Unavailable as error:
+            if only is not None or name in modules:
+                raise
+            broken.append(Column(name, _stranger(name), None, error.reason))
     rank = {name: place for place, name in enumerate(_ORDER)}
-    return dict(sorted(loaded.items(), key=lambda item: rank.get(item[0], -1)))
+    return dict(sorted(loaded.items(), key=lambda item: rank.get(item[0], -1))), broken
 
 
 @contextlib.contextmanager
@@ -284,10 +297,15 @@ def _evidence_column(name: str, evidence: results.Results) -> Column:
     try:
         adapter = adapters.load(name)
     except Unavailable:
-        # Evidence of an adapter that isn't installed here is judged by the specification alone.
-        adapter = ModuleType(name)
-        adapter.__dict__["capabilities"] = adapters.Capabilities()
+        adapter = _stranger(name)
     return Column(name, adapter, evidence)
+
+
+def _stranger(name: str) -> ModuleType:
+    """In the place of an adapter that isn't here: its evidence is judged by the specification alone."""
+    adapter = ModuleType(name)
+    adapter.__dict__.update(NAME=name, capabilities=adapters.Capabilities())
+    return adapter
 
 
 def _absence(column: Column) -> str:
