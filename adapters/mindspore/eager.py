@@ -78,14 +78,15 @@ def _fused(input: Any, target: Any, call: Call, count: int) -> Optional[Tuple[An
     """The result in float64 and its gradients, or None where the kernels can't be trusted with these numbers."""
     dtype = fused.dtype_of_computation(input.dtype, count, call.form.classes)
     x = fused.as_rows(fused.converted(input, dtype))
+    room = fused.allowed(input.dtype, dtype, call.form.classes)
     if call.form.probabilities:
-        rows = fused.of_probabilities(x, fused.as_rows(fused.converted(target, dtype)), call.weight, call.smoothing)
+        rows = fused.of_probabilities(x, fused.as_rows(fused.converted(target, dtype)), call.weight, call.smoothing, room)
     else:
         label = target.reshape(-1, 1)
         if label.dtype not in _LABELS:
             label = fused.converted(label, mindspore.int64)
         ignoring = _ignored(input, target, call)
-        rows = fused.of_indices(x, label, call.weight, call.ignore_index, ignoring, call.smoothing)
+        rows = fused.of_indices(x, label, call.weight, call.ignore_index, ignoring, call.smoothing, room)
     if rows is None or rows.divisor == 0.0:
         return None
     found = rows

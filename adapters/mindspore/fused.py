@@ -30,7 +30,6 @@ ops = mindspore.ops
 
 PRECISE_CLASSES = 128  # from here on the bound grows past the coarseness of Softmax in float32
 PRECISE_ELEMENTS = 1 << 18  # beyond, float64 costs more time than the aims leave
-UNIT = 2.0**-24  # float32's unit roundoff
 WIDE = mindspore.float64
 TRANSPOSED_CLASSES = 256  # beyond, the product with the unit matrix costs more than permuting
 
@@ -117,6 +116,12 @@ def like_input(rows: Any, shape: Tuple[int, ...]) -> Any:
     return swapped.reshape(shape)
 
 
+@lru_cache(maxsize=8)
+def _column(count: int, value: float, dtype: Any) -> Any:
+    """(count, 1) of one number. Never written to."""
+    return ops.full((count, 1), value, dtype=dtype)
+
+
 class Rows(NamedTuple):
     """What the fused kernels made of the rows of a call: everything that the gradient needs.
 
@@ -143,7 +148,30 @@ class Rows(NamedTuple):
     weight: Any = None
 
 
-def of_indices(x: Any, label: Any, weight: Any, ignore_index: int, ignoring: int, smoothing: float) -> Optional[Rows]:
+class Allowed(NamedTuple):
+    """What the bound leaves room for.
+
+    Attributes:
+        offset: how far from 0 log sum exp(x) may lie when logits are added up as they are, without subtracting it
+            first. The sum then rounds numbers larger by that much; the bound allows (C - 1) u for each class.
+        mass: how far from 1 a sum of coefficients may lie and not multiply p_c: the gradient's bound holds that
+            product times more than (C - 1) u.
+    """
+
+    offset: float
+    mass: float
+
+
+def allowed(dtype: Any, wide: Any, classes: int) -> Allowed:
+    """For input of that dtype, computed in `wide`."""
+    if dtype == WIDE:
+        return Allowed(classes / 8, 0.0)
+    return Allowed(classes / 8 if wide == mindspore.float32 else 2.0**20, classes * 2.0**-26)
+
+
+def of_indices(
+    x: Any, label: Any, weight: Any, ignore_index: int, ignoring: int, smoothing: float, room: Allowed
+) -> Optional[Rows]:
     """The rows of class indices; None where the kernels can't be trusted with these numbers.
 
     Args:
@@ -151,6 +179,7 @@ def of_indices(x: Any, label: Any, weight: Any, ignore_index: int, ignoring: int
         label: (R, 1) int32 or int64, in [0, C) or ignored.
         weight: (C,), any floating dtype; None for ones.
         ignoring: how many rows are ignored.
+        room: `allowed`.
     """
     keep = scale = narrow = None
     if ignoring:
@@ -178,7 +207,7 @@ def of_indices(x: Any, label: Any, weight: Any, ignore_index: int, ignoring: int
         total = float(weight.asnumpy().sum())
         narrow = converted(weight, x.dtype).reshape(1, -1)
     log_sum = _subtract(converted(_gather(x, 1, label), WIDE), gains)
-    if _offset(log_sum if keep is None else _multiply_or_zero(log_sum, keep)) > _offset_limit(x):
+    if _offset(log_sum if keep is None else _multiply_or_zero(log_sum, keep)) > room.offset:
         index, peak = _peak(x)
         log_sum = _negate(_log(converted(_gather(probability, 1, index.reshape(-1, 1)), WIDE)))
         x = _subtract(x, peak)
@@ -193,12 +222,13 @@ def of_indices(x: Any, label: Any, weight: Any, ignore_index: int, ignoring: int
     return Rows(probability, gains, divisor, label, scale, keep, weight=narrow)
 
 
-def of_probabilities(x: Any, target: Any, weight: Any, smoothing: float) -> Optional[Rows]:
+def of_probabilities(x: Any, target: Any, weight: Any, smoothing: float, room: Allowed) -> Optional[Rows]:
     """The rows of class probabilities; None where the kernels can't be trusted with these numbers.
 
     Args:
         x, target: (R, C) in the dtype of computation.
         weight: (C,), any floating dtype; None for ones.
+        room: `allowed`.
     """
     count, classes = x.shape
     coefficient = target
@@ -210,7 +240,7 @@ def of_probabilities(x: Any, target: Any, weight: Any, smoothing: float) -> Opti
     probability = _softmax(x)
     gains = _log(converted(probability[:, :1], WIDE))
     log_sum = _subtract(converted(x[:, :1], WIDE), gains)
-    if not gains.asnumpy().min() > max(_least(x.dtype), -_offset_limit(x)) or _offset(log_sum) > _offset_limit(x):
+    if not gains.asnumpy().min() > max(_least(x.dtype), -room.offset) or _offset(log_sum) > room.offset:
         index, peak = _peak(x)
         log_sum = _negate(_log(converted(_gather(probability, 1, index.reshape(-1, 1)), WIDE)))
         x = _subtract(x, peak)
@@ -219,9 +249,7 @@ def of_probabilities(x: Any, target: Any, weight: Any, smoothing: float) -> Opti
     gains = _subtract(converted(mint.sum(weighed, 1, True), WIDE), _divide(log_sum, _invert(mass)))
     if not math.isfinite(gains.asnumpy().sum()):
         return None
-    # B_c, which multiplies p_c in the gradient's bound, holds (C - 1) u: a mass so near 1 need not multiply p_c.
-    near = classes * UNIT / 8 if x.dtype == mindspore.float32 else 0.0
-    if abs(mass.asnumpy() - 1.0).max() <= near:
+    if abs(mass.asnumpy() - 1.0).max() <= room.mass:
         mass = None
     return Rows(probability, gains, float(count), coefficient=coefficient, mass=mass)
 
@@ -236,14 +264,6 @@ def _offset(log_sum: Any) -> float:
     view = log_sum.asnumpy()
     largest = max(view.max(), -view.min())
     return float(largest) if math.isfinite(largest) else math.inf
-
-
-def _offset_limit(x: Any) -> float:
-    """How far from 0 log sum exp(x) may lie when the logits are added up as they are, without subtracting it first.
-
-    The sum over classes then rounds numbers larger by that much; the bound allows (C - 1) u for each class.
-    """
-    return x.shape[1] / 8 if x.dtype == mindspore.float32 else 1.0
 
 
 def _weighed(gains: Any, scale: Any) -> Any:
@@ -262,7 +282,7 @@ def gradient_of_indices(rows: Rows, factor: Any, smoothing: float) -> Any:
     if rows.weight is None:
         if smoothing != 0.0:
             p = _subtract(p, number(smoothing / classes, dtype))
-        result = _add_at(p, rows.label, ops.full((count, 1), smoothing - 1.0, dtype=dtype))
+        result = _add_at(p, rows.label, _column(count, smoothing - 1.0, dtype))
         if rows.scale is None and isinstance(factor, float):
             return result if factor == 1.0 else _scaled_in_place(result, factor)
         inverse = _inverse_of(factor) if rows.scale is None else _divide(_inverse_of(factor), rows.scale)
