@@ -14,9 +14,10 @@ from . import composition, eager
 
 mindspore = framework("mindspore")
 mint = mindspore.mint
+Function: Any = mindspore.common._Function
 
 
-class Loss(mindspore.common._Function):  # type: ignore[misc]  # MindSpore has no types
+class Loss(Function):  # type: ignore[misc]  # MindSpore has no types
     """The composition with its own gradient, computed in float32: float64 is no dtype of Ascend's kernels."""
 
     @staticmethod

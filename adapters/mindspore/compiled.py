@@ -15,10 +15,10 @@ from . import composition
 mindspore = framework("mindspore")
 mint = mindspore.mint
 number = mindspore.ops.scalar_to_tensor
-constexpr = mindspore.ops.constexpr
+Cell: Any = mindspore.nn.Cell
 
 
-class Differentiable(mindspore.nn.Cell):  # type: ignore[misc]  # MindSpore has no types
+class Differentiable(Cell):  # type: ignore[misc]  # MindSpore has no types
     """Gives a value the gradients that were computed beside it; the compiler drops those that nobody asks for."""
 
     def construct(self, input: Any, target: Any, value: Any, slope: Any, target_slope: Any) -> Any:
@@ -41,8 +41,7 @@ class Differentiable(mindspore.nn.Cell):  # type: ignore[misc]  # MindSpore has 
 _differentiable = Differentiable()
 
 
-@constexpr(check=False)
-def _check(
+def _checked(
     input: Tuple[int, ...],
     input_dtype: Any,
     target: Tuple[int, ...],
@@ -51,20 +50,25 @@ def _check(
     weight_dtype: Any,
     ignore_index: int,
 ) -> bool:
-    """`checks.form_of` while the graph is made: whether the target holds class probabilities."""
-    names = [None if dtype is None else str(dtype).lower() for dtype in (input_dtype, target_dtype, weight_dtype)]
-    return checks.form_of(tuple(input), names[0], tuple(target), names[1], weight, names[2], ignore_index).probabilities
+    """`checks.form_of`: whether the target holds class probabilities."""
+    sizes = None if weight is None else tuple(weight)
+    names = [str(dtype).lower() for dtype in (input_dtype, target_dtype, weight_dtype)]
+    return checks.form_of(tuple(input), names[0], tuple(target), names[1], sizes, names[2], ignore_index).probabilities
 
 
-@constexpr(check=False)
-def _dtype_of_computation() -> Any:
+def _wide() -> Any:
     """float64, which the kernels for Ascend do not know: float32 there."""
     return mindspore.float64 if mindspore.get_context("device_target") == "CPU" else mindspore.float32
 
 
-@constexpr(check=False)
-def _holds_probabilities(dtype: Any) -> bool:
+def _are_floating(dtype: Any) -> bool:
     return str(dtype).startswith(("Float", "BFloat"))
+
+
+# The compiler runs these while it makes the graph, and puts what they return into it.
+_check = mindspore.ops.constexpr(check=False)(_checked)
+_dtype_of_computation = mindspore.ops.constexpr(check=False)(_wide)
+_holds_probabilities = mindspore.ops.constexpr(check=False)(_are_floating)
 
 
 def cross_entropy(

@@ -146,3 +146,8 @@ def target_gradient(surprise: Any, weight: Any, kept: Any) -> Any:
     """(R, C) of each row's loss with respect to class probabilities, from -log p."""
     factor = kept if weight is None else kept * weight
     return mint.where(mint.eq(factor, 0.0), 0.0, surprise * factor)
+
+
+def joined(parts: Any) -> Any:
+    """Tensors (R, ...) one below the other; a single one as it is."""
+    return parts[0] if len(parts) == 1 else mint.concat(parts, 0)

@@ -1,8 +1,9 @@
-"""The portable loss in PyNative on a CPU: fused kernels (fused.py), and the composition for rows that they get wrong."""
+"""The portable loss in PyNative on a CPU: fused kernels (fused.py), and the composition for what they get wrong."""
 
 from __future__ import annotations
 
-from typing import Any, Callable, List, NamedTuple, Optional, Tuple
+import math
+from typing import Any, Callable, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from . import composition, fused
 mindspore = framework("mindspore")
 mint = mindspore.mint
 ops = mindspore.ops
+Function: Any = mindspore.common._Function
 
 CHUNK = 1 << 22  # elements that the composition holds at a time, some ten times over, in float64
 _LABELS = (mindspore.int32, mindspore.int64)
@@ -34,18 +36,15 @@ class Call(NamedTuple):
     validate: bool
 
 
-class Loss(mindspore.common._Function):  # type: ignore[misc]  # MindSpore has no types
+class Loss(Function):  # type: ignore[misc]  # MindSpore has no types
     """The loss with its own gradient, with respect to input and to class probabilities."""
 
     @staticmethod
     def forward(ctx: Any, input: Any, target: Any, call: Call) -> Any:
-        rows = 1
-        for size in call.form.places:
-            rows *= size
-        if rows == 0:
+        if 0 in call.form.places:
             ctx.gradients = lambda dout, wanted: (ops.zeros_like(input), None)
-            return _of_nothing(input, call)
-        value, gradients = _fused(input, target, call, rows) or _composed(input, target, call)
+            return of_nothing(input, call)
+        value, gradients = loss_and_gradients(input, target, call)
         if call.form.probabilities and ctx.needs_input_grad[1]:
             gradients = _composed(input, target, call)[1]
         ctx.gradients = gradients
@@ -60,11 +59,31 @@ class Loss(mindspore.common._Function):  # type: ignore[misc]  # MindSpore has n
 Gradients = Callable[[Any, bool], Tuple[Any, Any]]
 
 
-def _of_nothing(input: Any, call: Call) -> Any:
+def of_nothing(input: Any, call: Call) -> Any:
     """N = 0 (S12): kernels refuse empty tensors."""
     if call.reduction == "none":
         return mint.empty(call.form.places, dtype=input.dtype)
     return mindspore.Tensor(0.0 if call.reduction == "sum" else float("nan"), input.dtype)
+
+
+def loss_and_gradients(input: Any, target: Any, call: Call) -> Tuple[Any, Gradients]:
+    """The loss in float64, losses as a column (R, 1), and what gives its gradients from that of the result."""
+    return _fused(input, target, call) or _composed(input, target, call)
+
+
+def divisor_of(input: Any, target: Any, call: Call) -> float:
+    """What the mean divides by. Refuses class indices that S6 refuses, where call.validate asks."""
+    if call.form.probabilities:
+        return float(math.prod(call.form.places))
+    ignoring = _ignored((*call.form.places[:1], call.form.classes, *call.form.places[1:]), target, call)
+    if call.weight is None:
+        return float(target.size - ignoring)
+    labels = fused.converted(target.reshape(-1), mindspore.int64)
+    ignored = mint.eq(labels, call.ignore_index)
+    scale = ops.GatherD()(
+        fused.converted(call.weight, mindspore.float64), 0, mint.where(ignored, ops.zeros_like(labels), labels)
+    )
+    return float(mint.sum(mint.where(ignored, 0.0, scale)).asnumpy())
 
 
 def _factor(dout: Any, call: Call, divisor: float) -> Any:
@@ -74,18 +93,20 @@ def _factor(dout: Any, call: Call, divisor: float) -> Any:
     return float(fused.converted(dout, mindspore.float64).asnumpy()) / (divisor if call.reduction == "mean" else 1.0)
 
 
-def _fused(input: Any, target: Any, call: Call, count: int) -> Optional[Tuple[Any, Gradients]]:
+def _fused(input: Any, target: Any, call: Call) -> Optional[Tuple[Any, Gradients]]:
     """The result in float64 and its gradients, or None where the kernels can't be trusted with these numbers."""
-    dtype = fused.dtype_of_computation(input.dtype, count, call.form.classes)
+    dtype = fused.dtype_of_computation(input.dtype, math.prod(call.form.places), call.form.classes)
     x = fused.as_rows(fused.converted(input, dtype))
     room = fused.allowed(input.dtype, dtype, call.form.classes)
     if call.form.probabilities:
-        rows = fused.of_probabilities(x, fused.as_rows(fused.converted(target, dtype)), call.weight, call.smoothing, room)
+        rows = fused.of_probabilities(
+            x, fused.as_rows(fused.converted(target, dtype)), call.weight, call.smoothing, room
+        )
     else:
         label = target.reshape(-1, 1)
         if label.dtype not in _LABELS:
             label = fused.converted(label, mindspore.int64)
-        ignoring = _ignored(input, target, call)
+        ignoring = _ignored(input.shape, target, call)
         rows = fused.of_indices(x, label, call.weight, call.ignore_index, ignoring, call.smoothing, room)
     if rows is None or rows.divisor == 0.0:
         return None
@@ -105,7 +126,7 @@ def _fused(input: Any, target: Any, call: Call, count: int) -> Optional[Tuple[An
     return fused.scaled(mint.sum(rows.gains), -1.0 / divisor), gradients
 
 
-def _ignored(input: Any, target: Any, call: Call) -> int:
+def _ignored(input: Tuple[int, ...], target: Any, call: Call) -> int:
     """How many rows are ignored. Refuses class indices that are neither ignored nor in [0, C) (S6)."""
     labels = target.asnumpy()  # a view: nothing is copied
     classes, ignore_index = call.form.classes, call.ignore_index
@@ -115,7 +136,7 @@ def _ignored(input: Any, target: Any, call: Call) -> int:
     if call.validate:
         wrong = ((labels < 0) | (labels >= classes)) & (labels != ignore_index)
         if wrong.any():
-            checks.refuse_labels(input.shape, labels, ignore_index)
+            checks.refuse_labels(input, labels, ignore_index)
     return int(ignored)
 
 
@@ -148,7 +169,9 @@ def _composed(input: Any, target: Any, call: Call) -> Tuple[Any, Gradients]:
         return loss, divisor, ignored, mint.where(wrong, composition.NAN, gradient), surprise
 
     parts = [chunk(start)[:2] for start in starts]
-    value, factor = composition.reduced(_joined([p[0] for p in parts]), _joined([p[1] for p in parts]), call.reduction)
+    value, factor = composition.reduced(
+        composition.joined([p[0] for p in parts]), composition.joined([p[1] for p in parts]), call.reduction
+    )
 
     def gradients(dout: Any, wanted: bool) -> Tuple[Any, Any]:
         wanted = wanted and call.form.probabilities  # asked for class indices too where parameters are differentiated
@@ -161,11 +184,11 @@ def _composed(input: Any, target: Any, call: Call) -> Tuple[Any, Gradients]:
             slopes.append(slope if ignored is None else mint.where(ignored, 0.0, slope))
             if wanted:
                 target_slopes.append(composition.target_gradient(surprise, weight, kept) * scale)
-        of_target = fused.converted(composition.like_input(_joined(target_slopes), target), target.dtype) if wanted else None
-        return fused.converted(composition.like_input(_joined(slopes), input), input.dtype), of_target
+        of_target = (
+            fused.converted(composition.like_input(composition.joined(target_slopes), target), target.dtype)
+            if wanted
+            else None
+        )
+        return fused.converted(composition.like_input(composition.joined(slopes), input), input.dtype), of_target
 
     return value, gradients
-
-
-def _joined(parts: List[Any]) -> Any:
-    return parts[0] if len(parts) == 1 else mint.concat(parts, 0)

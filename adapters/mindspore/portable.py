@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Any, Optional, Tuple
 
-from mindspore.graph.api import _run_in_jit
-
 from xent import dtypes
 
 from .. import checks
@@ -18,13 +16,15 @@ from . import ascend, compiled, eager
 from .native import as_array
 
 mindspore = framework("mindspore")
+_run_in_jit: Any = mindspore.graph.api._run_in_jit
+Cell: Any = mindspore.nn.Cell
 Parameter = mindspore.Parameter
 Tensor = mindspore.Tensor
 
 _NAMES = {getattr(mindspore, name): name for name in (*dtypes.FLOATS, *dtypes.INTEGERS)}
 
 
-class CrossEntropyLoss(mindspore.nn.Cell):  # type: ignore[misc]  # MindSpore has no types
+class CrossEntropyLoss(Cell):  # type: ignore[misc]  # MindSpore has no types
     """The cross-entropy between logits and class indices or class probabilities, by the rules S1 to S14.
 
     Args:
@@ -66,7 +66,7 @@ class CrossEntropyLoss(mindspore.nn.Cell):  # type: ignore[misc]  # MindSpore ha
         self.validate = validate
         self.weight = None
         if weight is not None:
-            _check_weight(weight)
+            check_weight(weight)
             self.weight = Parameter(Tensor(weight), name="weight", requires_grad=False)
 
     def construct(self, input: Any, target: Any) -> Any:
@@ -74,14 +74,10 @@ class CrossEntropyLoss(mindspore.nn.Cell):  # type: ignore[misc]  # MindSpore ha
             return compiled.cross_entropy(
                 input, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing
             )
-        return _call(
-            input, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing, self.validate
-        )
+        return _call(input, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing, self.validate)
 
     def extend_repr(self) -> str:
-        return (
-            f"ignore_index={self.ignore_index}, reduction={self.reduction!r}, label_smoothing={self.label_smoothing}"
-        )
+        return f"ignore_index={self.ignore_index}, reduction={self.reduction!r}, label_smoothing={self.label_smoothing}"
 
 
 def cross_entropy(
@@ -99,7 +95,7 @@ def cross_entropy(
         return compiled.cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing)
     spec = checks.arguments(ignore_index, reduction, label_smoothing)
     if weight is not None:
-        _check_weight(weight)
+        check_weight(weight)
     return _call(input, target, weight, spec.ignore_index, spec.reduction, spec.label_smoothing, validate)
 
 
@@ -108,7 +104,7 @@ def dtype_name(tensor: Any) -> str:
     return _NAMES.get(tensor.dtype, str(tensor.dtype))
 
 
-def _check_weight(weight: Any) -> None:
+def check_weight(weight: Any) -> None:
     """S1 as far as it needs no input. Raises SpecError."""
     if not isinstance(weight, Tensor) or weight.dtype not in _NAMES or weight.ndim != 1:
         checks.refuse_weight(as_array(mindspore, weight) if isinstance(weight, Tensor) else weight)
@@ -121,19 +117,17 @@ def _call(
     input: Any, target: Any, weight: Any, ignore_index: int, reduction: str, label_smoothing: float, validate: bool
 ) -> Any:
     """The loss in PyNative. The arguments but not the tensors are checked."""
-    form = check_form(input, target, weight, ignore_index)
+    form = form_of(input.shape, input, target, weight, ignore_index)
     call = eager.Call(form, weight, ignore_index, reduction, label_smoothing, validate)
     if mindspore.get_context("device_target") == "CPU":
         return eager.Loss.apply(input, target, call)
     return ascend.cross_entropy(input, target, call)
 
 
-def check_form(input: Any, target: Any, weight: Optional[Any], ignore_index: int) -> checks.Form:
-    """S1 and S5 to S8 on shapes and dtypes. Raises SpecError."""
-    shape: Optional[Tuple[int, ...]] = None
+def form_of(shape: Tuple[int, ...], input: Any, target: Any, weight: Optional[Any], ignore_index: int) -> checks.Form:
+    """S1 and S5 to S8 on shapes and dtypes: logits of that shape and input's dtype. Raises SpecError."""
+    sizes: Optional[Tuple[int, ...]] = None
     name = None
     if weight is not None:
-        shape, name = weight.shape, dtype_name(weight)
-    return checks.cached_form_of(
-        input.shape, dtype_name(input), target.shape, dtype_name(target), shape, name, ignore_index
-    )
+        sizes, name = weight.shape, dtype_name(weight)
+    return checks.cached_form_of(shape, dtype_name(input), target.shape, dtype_name(target), sizes, name, ignore_index)

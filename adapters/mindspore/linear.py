@@ -1,0 +1,179 @@
+"""The portable loss of a linear layer's outputs, chunk by chunk: the logits of all rows are never held at once."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, List, Tuple
+
+from xent.errors import SpecValueError
+
+from .. import checks
+from ..framework import framework
+from . import compiled, composition, eager, fused
+from .portable import check_weight, form_of
+
+mindspore = framework("mindspore")
+_run_in_jit: Any = mindspore.graph.api._run_in_jit
+mint = mindspore.mint
+ops = mindspore.ops
+Function: Any = mindspore.common._Function
+
+CHUNK = 1 << 23  # logits that are held at a time (32 MB), with about two more of their size
+
+_logits = ops.MatMul(transpose_b=True)
+_product = ops.MatMul()
+_outer = ops.MatMul(transpose_a=True)
+
+
+def linear_cross_entropy(
+    hidden: Any,
+    projection: Any,
+    target: Any,
+    weight: Any = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+    *,
+    validate: bool = True,
+) -> Any:
+    """``cross_entropy(hidden @ projection.T, target, ...)`` without ever holding those logits in PyNative.
+
+    The logits and their loss are computed in float32 (float64 for float64), whatever hidden's dtype. For ``"mean"`` and
+    ``"sum"`` the gradients come out of the same pass over the chunks, for ``"none"`` a second one computes the logits
+    again. mindspore.jit and GRAPH_MODE hold the logits.
+
+    Args:
+        hidden: (..., H), what goes into the layer.
+        projection: (C, H), the layer's weight, of hidden's dtype.
+        target: class indices of shape (...), or class probabilities (..., C).
+        weight, ignore_index, reduction, label_smoothing, validate: as for `CrossEntropyLoss`.
+
+    Returns:
+        The loss in hidden's dtype; shape () or, for ``"none"``, (...). Differentiable with respect to hidden and
+        projection.
+
+    Raises:
+        SpecError: what S1 to S8 refuse of these arguments and the logits' shape, and shapes that don't fit each other.
+    """
+    if _run_in_jit():  # @jit.cond: True
+        logits = mint.matmul(hidden.reshape(-1, hidden.shape[-1]), mint.permute(projection, (1, 0)))
+        shape = hidden.shape[:-1]
+        loss = compiled.cross_entropy(
+            logits, target.reshape(logits.shape if target.ndim == hidden.ndim else (-1,)), weight, ignore_index,
+            reduction, label_smoothing,
+        )  # fmt: skip
+        return loss.reshape(shape) if reduction == "none" else loss
+    spec = checks.arguments(ignore_index, reduction, label_smoothing)
+    if weight is not None:
+        check_weight(weight)
+    _check_shapes(hidden, projection, target)
+    rows = hidden.reshape(-1, hidden.shape[-1])
+    shape = (rows.shape[0], projection.shape[0])
+    flat = target.reshape(shape if target.ndim == hidden.ndim else (-1,))
+    form = form_of(shape, hidden, flat, weight, ignore_index)
+    call = eager.Call(form, weight, spec.ignore_index, spec.reduction, spec.label_smoothing, validate)
+    loss = Loss.apply(rows, projection, flat, call)
+    return loss.reshape(hidden.shape[:-1]) if spec.reduction == "none" else loss
+
+
+def _check_shapes(hidden: Any, projection: Any, target: Any) -> None:
+    fits = hidden.ndim > 0 and projection.ndim == 2 and projection.shape[1] == hidden.shape[-1]
+    if not fits or hidden.dtype != projection.dtype:
+        received = f"{hidden.shape} {hidden.dtype} and {projection.shape} {projection.dtype}"
+        raise SpecValueError(
+            f"hidden must be (..., H) and projection (C, H) of the same dtype; got {received} (S5)",
+            argument="projection", received=received, rule="S5", clause="torch-2.8/input/shape",
+        )  # fmt: skip
+    if target.shape not in (hidden.shape[:-1], (*hidden.shape[:-1], projection.shape[0])):
+        shape = (*hidden.shape[:-1], projection.shape[0])
+        raise SpecValueError(
+            f"target must hold class indices of shape {shape[:-1]} or class probabilities of shape {shape}; "
+            f"got shape {target.shape} (S6)",
+            argument="target", received=str(target.shape), rule="S6", clause="torch-2.8/target-indices/shape",
+        )  # fmt: skip
+
+
+class Loss(Function):  # type: ignore[misc]  # MindSpore has no types
+    """The loss of rows (R, H), with its gradients with respect to them and to projection (C, H)."""
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Any, projection: Any, target: Any, call: eager.Call) -> Any:
+        ctx.arguments = hidden, projection, target, call
+        wanted = ctx.needs_input_grad[0], ctx.needs_input_grad[1]
+        if hidden.shape[0] == 0:
+            return eager.of_nothing(hidden, call)
+        if call.reduction == "none":
+            return fused.converted(mint.concat(_losses(hidden, projection, target, call), 0), hidden.dtype)
+        divisor = eager.divisor_of(hidden, target, call) if call.reduction == "mean" else 1.0
+        value, ctx.slopes = _total(hidden, projection, target, call, 1.0 / divisor if divisor else math.nan, wanted)
+        if call.reduction == "mean":
+            value = fused.scaled(value, 1.0 / divisor) if divisor else value * math.nan
+        return fused.converted(value, hidden.dtype).reshape(())
+
+    @staticmethod
+    def backward(ctx: Any, dout: Any) -> Tuple[Any, ...]:
+        hidden, projection, target, call = ctx.arguments
+        wanted = ctx.needs_input_grad[0], ctx.needs_input_grad[1]
+        if hidden.shape[0] == 0:
+            slopes = [ops.zeros_like(hidden), ops.zeros_like(projection)]
+        elif call.reduction == "none":
+            _, slopes = _total(hidden, projection, target, call, dout, wanted)
+        else:
+            factor = float(fused.converted(dout, mindspore.float64).asnumpy())
+            slopes = [None if slope is None else fused.scaled(slope, factor) for slope in ctx.slopes]
+        of_hidden, of_projection = (None if slope is None else fused.converted(slope, hidden.dtype) for slope in slopes)
+        return of_hidden, of_projection, None, None
+
+
+def _chunks(hidden: Any, projection: Any) -> range:
+    return range(0, hidden.shape[0], max(1, CHUNK // projection.shape[0]))
+
+
+def _computed(hidden: Any, projection: Any) -> Tuple[Any, Any]:
+    """Both in the dtype in which the logits are computed."""
+    dtype = mindspore.float64 if hidden.dtype == mindspore.float64 else mindspore.float32
+    return fused.converted(hidden, dtype), fused.converted(projection, dtype)
+
+
+def _part(call: eager.Call, rows: int, reduction: str) -> eager.Call:
+    return call._replace(form=call.form._replace(places=(rows,)), reduction=reduction)
+
+
+def _losses(hidden: Any, projection: Any, target: Any, call: eager.Call) -> List[Any]:
+    """Row by row, float64."""
+    x, weights = _computed(hidden, projection)
+    chunks = _chunks(hidden, projection)
+    losses = []
+    for start in chunks:
+        part = x[start : start + chunks.step]
+        logits = _logits(part, weights)
+        labels = target[start : start + chunks.step]
+        losses.append(eager.loss_and_gradients(logits, labels, _part(call, part.shape[0], "none"))[0].reshape(-1))
+    return losses
+
+
+def _total(
+    hidden: Any, projection: Any, target: Any, call: eager.Call, factor: Any, wanted: Tuple[bool, bool]
+) -> Tuple[Any, List[Any]]:
+    """The sum of all losses in float64, and its gradients times `factor` (a float, or one for each row)."""
+    x, weights = _computed(hidden, projection)
+    chunks = _chunks(hidden, projection)
+    total, of_hidden, of_projection = None, [], None
+    for start in chunks:
+        part = x[start : start + chunks.step]
+        logits = _logits(part, weights)
+        each = not isinstance(factor, float)
+        piece = _part(call, part.shape[0], "none" if each else "sum")
+        value, gradients = eager.loss_and_gradients(logits, target[start : start + chunks.step], piece)
+        value = mint.sum(value)
+        total = value if total is None else total + value
+        if not any(wanted):
+            continue
+        outer = factor[start : start + chunks.step] if each else fused.number(factor, mindspore.float64)
+        slope, _ = gradients(outer, False)
+        if wanted[0]:
+            of_hidden.append(_product(slope, weights))
+        if wanted[1]:
+            piece_of_projection = _outer(slope, part)
+            of_projection = piece_of_projection if of_projection is None else of_projection.add_(piece_of_projection)
+    return total, [composition.joined(of_hidden) if of_hidden else None, of_projection]
