@@ -3,7 +3,8 @@
 - softmax is precise: its relative error stays inside the derived bound (conformance/bound.py), so the negative
   logarithm of the target's probability does too. It serves class indices without smoothing.
 - log_softmax is off by up to 4e-6 in its logarithm. The bound allows that from about 64 classes on, for each class
-  that sum exp adds may cost an ulp. It serves the rest for many classes. Its gradient kernel subtracts and scales in one pass.
+  that sum exp adds may cost an ulp. It serves the rest for many classes: its gradient kernel scales and subtracts in
+  one pass.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from typing import Any, Optional
 
 from .labels import labels
-from .problem import LARGE, Problem, finite, flow, ops
+from .problem import LARGE, Problem, added, finite, flow, ops
 
 LEAST_CLASSES = 128  # for log_softmax
 LONG = 4096  # classes from which a call for each row costs less than spreading the rows' factors
@@ -25,14 +26,16 @@ class Softmax:
         problem: the call, labels included.
         p: softmax of the logits, where it is known already; changed by `gradient`.
         surprise: -log of each target's probability, likewise.
+        total: the sum of `surprise`, likewise.
     """
 
-    def __init__(self, problem: Problem, p: Any = None, surprise: Any = None) -> None:
+    def __init__(self, problem: Problem, p: Any = None, surprise: Any = None, total: Any = None) -> None:
         labels = problem.labels
         assert labels is not None  # what this kernel is for
         self.problem, self._labels = problem, labels
         self._p = ops.softmax(problem.x, -1) if p is None else p
         self._surprise = _surprise(self._p, labels.safe) if surprise is None else surprise
+        self.total = total if labels.factor is None else None
 
     @property
     def losses(self) -> Any:
@@ -48,24 +51,24 @@ class Softmax:
         Such a row shows in every class, as nan or as a probability of 0: oneDNN's exp takes nan for the largest number,
         which then divides all others.
         """
-        if finite(self._surprise.sum()):
+        if finite(added(self._surprise)):
             return True
-        if not finite(self._p.sum()):
+        if not finite(added(self._p)):
             return False
         # A very small probability: log_softmax holds its logarithm, precise enough for one so large.
         direct = ops.negative(ops.dim_gather(ops.log_softmax(self.problem.x, -1), 1, self._labels.safe))
         self._surprise = ops.where(ops.less(self._surprise, float("inf")), self._surprise, direct)
-        return finite(self._surprise.sum())
+        return finite(added(self._surprise))
 
     def gradient(self, slope: Any) -> Any:
         """The gradient with respect to x; a second call computes the softmax again."""
         problem, labels = self.problem, self._labels
         p = ops.softmax(problem.x, -1) if self._p is None else self._p
         self._p = None  # changed in place, and then the caller's
-        scale, ones = problem.scale(slope), problem.layout.ones()
+        scale = problem.scale(slope)
         if labels.factor is None and problem.reduction != "none":
-            return problem.scatter(p, ops.negative(ones)).mul_(scale)
-        column = problem.cleared(ops.mul(ones if labels.factor is None else labels.factor, scale))
+            return problem.scatter(p, problem.layout.full(-1.0)).mul_(scale)
+        column = problem.cleared(ops.mul(problem.layout.full(1.0) if labels.factor is None else labels.factor, scale))
         return problem.scatter(_scaled(problem, p, column), ops.negative(column))
 
 
@@ -83,11 +86,15 @@ def attempt(problem: Problem, column: Any, ignore_index: int) -> Optional[Softma
     safe = ops.clamp(column, 0, classes - 1)
     surprise = _surprise(p, safe)
     outside = ops.not_equal(column, safe)
-    if not 0 <= ignore_index < classes and finite(ops.masked_fill(surprise, outside, float("inf")).sum()):
-        return Softmax(problem._replace(labels=labels(column, classes, ignore_index, weight, True, dtype)), p, surprise)
+    if not 0 <= ignore_index < classes:
+        total = added(ops.masked_fill(surprise, outside, float("inf")))
+        if finite(total):
+            clean = labels(column, classes, ignore_index, weight, True, dtype)
+            return Softmax(problem._replace(labels=clean), p, surprise, total)
     stray = ops.logical_and(outside, ops.not_equal(column, ignore_index))
-    if finite(ops.masked_fill(surprise, stray, float("inf")).sum()):
-        return Softmax(problem._replace(labels=labels(column, classes, ignore_index, weight, False, dtype)), p, surprise)
+    if finite(added(ops.masked_fill(surprise, stray, float("inf")))):
+        chosen = labels(column, classes, ignore_index, weight, False, dtype)
+        return Softmax(problem._replace(labels=chosen), p, surprise)
     return None
 
 
@@ -98,6 +105,8 @@ def _surprise(p: Any, safe: Any) -> Any:
 
 class LogSoftmax:
     """Class probabilities, and label smoothing, with many classes."""
+
+    total = None
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
@@ -120,7 +129,7 @@ class LogSoftmax:
 
     def regular(self) -> bool:
         """Whether no nan and no infinity came up anywhere. Waits for the device."""
-        return finite(self.losses.sum())
+        return finite(added(self.losses))
 
     def gradient(self, slope: Any) -> Any:
         """The gradient with respect to x. May be called again."""
@@ -129,7 +138,7 @@ class LogSoftmax:
         if chosen is None:
             seed = ops.mul(self._a, layout.spread(scale) if problem.reduction == "none" else scale)
         else:
-            ones = layout.ones()
+            ones = layout.full(1.0)
             kept = ops.mul(ones if chosen.kept is None else chosen.kept, scale)
             factor = ops.mul(ones if chosen.factor is None else chosen.factor, scale)
             seed = layout.outer(problem.cleared(kept), self._shares)
@@ -145,7 +154,7 @@ def _scaled(problem: Problem, p: Any, column: Any) -> Any:
             ops.narrow(p, 0, row, 1).mul_(ops.narrow(column, 0, row, 1))
         return p
     step = max(1, LARGE * 4 // layout.classes)
-    ones = ops.constant((1, layout.classes), 1.0, p.dtype, device=p.device)
+    ones = ops.constant((1, layout.classes), 1.0, dtype=p.dtype, device=p.device)
     for row in range(0, layout.places, step):
         rows = min(step, layout.places - row)
         ops.narrow(p, 0, row, rows).mul_(ops.matmul(ops.narrow(column, 0, row, rows), ones))

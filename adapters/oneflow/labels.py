@@ -30,18 +30,23 @@ class Labels(NamedTuple):
     ignored: Any
 
 
-def in_range(target: Any, classes: int, ignore_index: int, shape: Tuple[int, ...]) -> bool:
+def in_range(column: Any, classes: int, ignore_index: int, shape: Tuple[int, ...]) -> bool:
     """Whether every class index, ignored ones included, is in [0, C). Waits for the device.
+
+    Args:
+        column: int64, one class index a row.
+        shape: of the logits, as the caller gave them.
 
     Raises:
         SpecIndexError: S6, where one is neither in range nor ignore_index.
     """
-    lowest, highest = ops.reduce_min(target, [], False), ops.reduce_max(target, [], False)
-    if lowest.item() >= 0 and highest.item() < classes:
+    outside = ops.not_equal(column, ops.clamp(column, 0, classes - 1))
+    every = list(range(outside.ndim))
+    if not ops.reduce_any(outside, every, False).item():
         return True
-    outside = ops.not_equal(target, ops.clamp(target, 0, classes - 1))
-    if ops.logical_and(outside, ops.not_equal(target, ignore_index)).any().item():
-        checks.refuse_labels(shape, np.asarray(target.numpy()), ignore_index)
+    if ops.reduce_any(ops.logical_and(outside, ops.not_equal(column, ignore_index)), every, False).item():
+        places = (shape[0], *shape[2:]) if len(shape) > 1 else ()
+        checks.refuse_labels(shape, np.asarray(column.numpy()).reshape(places), ignore_index)
     return False
 
 

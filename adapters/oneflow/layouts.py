@@ -23,20 +23,20 @@ class Rows:
         self.column = (self.places, 1)
         self._dtype, self._device = x.dtype, x.device
 
-    def ones(self) -> Any:
-        """A column of ones."""
-        return self._full(self.column)
+    def full(self, value: float) -> Any:
+        """A column of that number."""
+        return ops.constant(self.column, value, dtype=self._dtype, device=self._device)
 
-    def _full(self, shape: Tuple[int, ...]) -> Any:
-        return ops.constant(shape, 1.0, self._dtype, device=self._device)
+    def _ones(self, shape: Tuple[int, ...]) -> Any:
+        return ops.constant(shape, 1.0, dtype=self._dtype, device=self._device)
 
     def total(self, t: Any) -> Any:
         """(R, C) -> column: the sum over classes."""
-        return ops.matmul(t, self._full((self.classes, 1)))
+        return ops.matmul(t, self._ones((self.classes, 1)))
 
     def spread(self, v: Any) -> Any:
         """Column -> (R, C): each number for all classes of its row."""
-        return ops.matmul(v, self._full((1, self.classes)))
+        return ops.matmul(v, self._ones((1, self.classes)))
 
     def product(self, t: Any, w: Any) -> Any:
         """(R, C), (C) -> column: the sum over classes weighted with w."""
@@ -61,20 +61,20 @@ class Planes:
         self.column = (self.batch, 1, self.length)
         self._dtype, self._device = x.dtype, x.device
 
-    def ones(self) -> Any:
-        """A column of ones."""
-        return self._full(self.column)
+    def full(self, value: float) -> Any:
+        """A column of that number."""
+        return ops.constant(self.column, value, dtype=self._dtype, device=self._device)
 
-    def _full(self, shape: Tuple[int, ...]) -> Any:
-        return ops.constant(shape, 1.0, self._dtype, device=self._device)
+    def _ones(self, shape: Tuple[int, ...]) -> Any:
+        return ops.constant(shape, 1.0, dtype=self._dtype, device=self._device)
 
     def total(self, t: Any) -> Any:
         """(N, C, L) -> column: the sum over classes."""
-        return ops.batch_matmul(self._full((self.batch, 1, self.classes)), t)
+        return ops.batch_matmul(self._ones((self.batch, 1, self.classes)), t)
 
     def spread(self, v: Any) -> Any:
         """Column -> (N, C, L): each number for all classes of its row."""
-        return ops.batch_matmul(self._full((self.batch, self.classes, 1)), v)
+        return ops.batch_matmul(self._ones((self.batch, self.classes, 1)), v)
 
     def product(self, t: Any, w: Any) -> Any:
         """(N, C, L), (C) -> column: the sum over classes weighted with w."""

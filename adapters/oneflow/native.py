@@ -47,7 +47,7 @@ def version() -> str:
 def to_native(spec: CrossEntropySpec | Arguments) -> Any:
     """The spec as an oneflow.nn.CrossEntropyLoss, weight in its own dtype. oneflow's own exceptions go through."""
     oneflow = framework("oneflow")
-    weight = tensor(oneflow, spec.weight) if isinstance(spec.weight, np.ndarray) else spec.weight
+    weight = as_tensor(oneflow, spec.weight) if isinstance(spec.weight, np.ndarray) else spec.weight
     return oneflow.nn.CrossEntropyLoss(
         weight=weight,
         ignore_index=spec.ignore_index,
@@ -60,7 +60,7 @@ def from_native(loss: Any) -> CrossEntropySpec:
     """The spec of oneflow.nn.CrossEntropyLoss. TypeError for another object, SpecError for what the spec refuses."""
     expect_loss(loss, framework("oneflow").nn.CrossEntropyLoss, "oneflow.nn.CrossEntropyLoss")
     return CrossEntropySpec(
-        weight=weight_of(loss.weight),
+        weight=as_weight(loss.weight),
         ignore_index=loss.ignore_index,
         reduction=loss.reduction,
         label_smoothing=loss.label_smoothing,
@@ -71,7 +71,7 @@ def from_call(
     weight: Any = None, ignore_index: Any = -100, reduction: Any = "mean", label_smoothing: Any = 0.0
 ) -> CrossEntropySpec:
     """The spec behind ``oneflow.nn.CrossEntropyLoss(...)`` as written; weight is an oneflow tensor or a NumPy array."""
-    return CrossEntropySpec(weight_of(weight), ignore_index, reduction, label_smoothing)
+    return CrossEntropySpec(as_weight(weight), ignore_index, reduction, label_smoothing)
 
 
 def source(spec: CrossEntropySpec | Arguments) -> str:
@@ -98,17 +98,17 @@ def run(
     with phase("construct"):
         loss = make(spec)
     with phase("forward"):
-        logits = tensor(oneflow, input).requires_grad_(gradient)
-        result = loss(logits, tensor(oneflow, target))
-        value = array(oneflow, result)
+        logits = as_tensor(oneflow, input).requires_grad_(gradient)
+        result = loss(logits, as_tensor(oneflow, target))
+        value = as_array(oneflow, result)
     if not gradient:
         return Evaluation(value)
     with phase("backward"):
         (slope,) = oneflow.autograd.grad(result, logits, oneflow.ones_like(result))
-        return Evaluation(value, array(oneflow, slope))
+        return Evaluation(value, as_array(oneflow, slope))
 
 
-def tensor(oneflow: Any, array: dtypes.Array) -> Any:
+def as_tensor(oneflow: Any, array: dtypes.Array) -> Any:
     """A copy as a tensor of the same dtype and memory order. Raises TypeError for a dtype that oneflow lacks."""
     base, axes = layout(array)
     name = dtypes.name(base)
@@ -121,7 +121,7 @@ def tensor(oneflow: Any, array: dtypes.Array) -> Any:
     return tensor.permute(*axes)
 
 
-def array(oneflow: Any, result: Any) -> dtypes.Array:
+def as_array(oneflow: Any, result: Any) -> dtypes.Array:
     """A tensor as an array of the same dtype."""
     host = result.detach().cpu()
     if host.dtype == oneflow.bfloat16:
@@ -129,6 +129,6 @@ def array(oneflow: Any, result: Any) -> dtypes.Array:
     return np.asarray(host.numpy())
 
 
-def weight_of(weight: Any) -> Any:
+def as_weight(weight: Any) -> Any:
     """An oneflow tensor as an array; anything else as it is, for CrossEntropySpec to judge."""
-    return array(framework("oneflow"), weight) if framework_of(weight) == "oneflow" else weight
+    return as_array(framework("oneflow"), weight) if framework_of(weight) == "oneflow" else weight

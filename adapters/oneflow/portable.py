@@ -1,8 +1,8 @@
 """The portable loss for oneflow: the specification's semantics by oneflow's own operators, eager and in nn.Graph.
 
 - float16 and bfloat16 are computed in float32 and rounded once.
-- Class indices are looked at by default, which waits for the device. Inside nn.Graph nothing can be looked at: there, and
-  with ``validate=False``, a row whose class index is out of range comes out as nan, value and gradient, never silently.
+- Class indices are looked at by default, which waits for the device. Inside nn.Graph nothing can be looked at: there,
+  and with ``validate=False``, a row whose class index is out of range comes out as nan, value and gradient.
 - Differentiable with respect to input, once: the gradient's own gradient is not defined.
 - What ends oneflow's process or is ignored by its kernels (a weight of the wrong length, targets of the wrong shape, an
   empty batch) is refused or answered before a kernel runs.
@@ -31,7 +31,7 @@ Kernel = Union[Softmax, LogSoftmax, Shifted]
 _apply = flow.autograd.Function.__base__.apply  # (name, forward, backward, *inputs): functions that know this one call
 
 
-class CrossEntropyLoss(flow.nn.Module):  # type: ignore[misc]  # oneflow has no types
+class CrossEntropyLoss(flow.nn.Module):  # type: ignore[misc, name-defined]  # oneflow has no types
     """Cross-entropy loss between logits and class indices or class probabilities, by the specification (S1 to S14).
 
     Args:
@@ -74,9 +74,7 @@ class CrossEntropyLoss(flow.nn.Module):  # type: ignore[misc]  # oneflow has no 
 
     def extra_repr(self) -> str:
         """The arguments, for ``repr``."""
-        return (
-            f"ignore_index={self.ignore_index}, reduction={self.reduction!r}, label_smoothing={self.label_smoothing}"
-        )
+        return f"ignore_index={self.ignore_index}, reduction={self.reduction!r}, label_smoothing={self.label_smoothing}"
 
 
 def cross_entropy(
@@ -163,7 +161,7 @@ def _differentiable(problem: Problem, column: Any, ignore_index: int, validate: 
     def forward(_: Any, x: Any) -> Any:
         kernel = _kernel(problem._replace(x=x.detach()), column, ignore_index, validate, shape)
         kernels.append(kernel)
-        return kernel.problem.reduced(kernel.losses)
+        return kernel.problem.reduced(kernel.losses, kernel.total)
 
     def backward(_: Any, slope: Any) -> Any:
         return kernels[0].gradient(slope)

@@ -12,25 +12,14 @@ from xent.adapters.framework import expect_loss, framework
 from xent.adapters.text import call
 from xent.spec import Arguments, CrossEntropySpec
 
-from . import native
-from .native import from_call, version
+from .native import FRAMEWORK, NAME, SCRIPT, TENSOR, as_tensor, as_weight, run, version
 
 __all__ = [
-    "FRAMEWORK",
-    "MODE",
-    "NAME",
-    "capabilities",
-    "evaluate",
-    "from_call",
-    "from_native",
-    "source",
-    "to_native",
-    "version",
-]
+    "FRAMEWORK", "MODE", "NAME", "SCRIPT", "TENSOR", "capabilities", "evaluate", "from_call", "from_native", "source",
+    "to_native", "version",
+]  # fmt: skip
 
-NAME = "oneflow"
 MODE = "portable"
-FRAMEWORK = "oneflow"
 capabilities = Capabilities(
     index_dtypes=Entry(("int8", "uint8", "int32", "int64"), "oneflow 0.9.0 has no other integer dtypes (measured)")
 )
@@ -40,9 +29,7 @@ def to_native(spec: CrossEntropySpec | Arguments) -> Any:
     """The spec as an xent.adapters.oneflow.CrossEntropyLoss, weight in its own dtype."""
     from .portable import CrossEntropyLoss
 
-    weight = spec.weight
-    if isinstance(weight, np.ndarray):
-        weight = native.tensor(framework("oneflow"), weight)
+    weight = as_tensor(framework(FRAMEWORK), spec.weight) if isinstance(spec.weight, np.ndarray) else spec.weight
     return CrossEntropyLoss(weight, spec.ignore_index, spec.reduction, spec.label_smoothing)
 
 
@@ -51,16 +38,28 @@ def from_native(loss: Any) -> CrossEntropySpec:
     from .portable import CrossEntropyLoss
 
     expect_loss(loss, CrossEntropyLoss, "xent.adapters.oneflow.CrossEntropyLoss")
-    return native.from_call(loss.weight, loss.ignore_index, loss.reduction, loss.label_smoothing)
+    return CrossEntropySpec(as_weight(loss.weight), loss.ignore_index, loss.reduction, loss.label_smoothing)
+
+
+def from_call(
+    weight: Any = None,
+    ignore_index: Any = -100,
+    reduction: Any = "mean",
+    label_smoothing: Any = 0.0,
+    *,
+    validate: bool = True,
+) -> CrossEntropySpec:
+    """The spec behind ``CrossEntropyLoss(...)`` as written; weight is an oneflow tensor or a NumPy array."""
+    return CrossEntropySpec(as_weight(weight), ignore_index, reduction, label_smoothing)
 
 
 def source(spec: CrossEntropySpec | Arguments) -> str:
     """The constructor call as text that needs ``import oneflow, xent.adapters.oneflow``."""
-    return call("xent.adapters.oneflow.CrossEntropyLoss", spec, "oneflow.tensor({data}, dtype=oneflow.{dtype})")
+    return call("xent.adapters.oneflow.CrossEntropyLoss", spec, TENSOR)
 
 
 def evaluate(
     spec: CrossEntropySpec | Arguments, input: dtypes.Array, target: dtypes.Array, *, gradient: bool
 ) -> Evaluation:
     """The portable loss's value, and the gradient of its sum with respect to input where asked for."""
-    return native.run(to_native, spec, input, target, gradient)
+    return run(to_native, spec, input, target, gradient)

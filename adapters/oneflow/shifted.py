@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .problem import Problem, finite, ops
+from .problem import Problem, added, finite, ops
 
 
 class Shifted:
@@ -19,6 +19,8 @@ class Shifted:
         careful: tell apart all that nan and infinities may meet; without it they may come out as nan where the rules
             want a number, never the other way round.
     """
+
+    total = None  # the sum of the losses: not known yet
 
     def __init__(self, problem: Problem, careful: bool) -> None:
         self.problem, self.careful = problem, careful
@@ -34,14 +36,14 @@ class Shifted:
 
     def regular(self) -> bool:
         """Whether no nan came up anywhere, so that there was nothing to be careful about. Waits for the device."""
-        return finite(ops.add(self.log_s.sum(), self.losses.sum()))
+        return finite(ops.add(added(self.log_s), added(self.losses)))
 
     def _dense_losses(self) -> Any:
         layout, d = self.problem.layout, self.d
         if self.careful:
             d = ops.masked_fill(d, ops.logical_not(self.a), 0.0)  # O1
-        self.total = layout.total(self.a)
-        return ops.sub(ops.mul(self.total, self.log_s), layout.total(ops.mul(self.a, d)))
+        self.sizes = layout.total(self.a)
+        return ops.sub(ops.mul(self.sizes, self.log_s), layout.total(ops.mul(self.a, d)))
 
     def _label_losses(self) -> Any:
         problem, layout, labels, e = self.problem, self.problem.layout, self.problem.labels, self.problem.smoothing
@@ -58,9 +60,9 @@ class Shifted:
         if e:
             shares, d = problem.shares(), self.d
             if self.careful and problem.weight is not None:
-                unweighted = _bool(layout.outer(layout.ones(), ops.logical_not(shares).to(d.dtype)))
+                unweighted = _bool(layout.outer(layout.full(1.0), ops.logical_not(shares).to(d.dtype)))
                 d = ops.masked_fill(d, unweighted, 0.0)  # O1
-            smooth = ops.sub(ops.mul(self.log_s, shares.sum()), layout.product(d, shares))
+            smooth = ops.sub(ops.mul(self.log_s, added(shares)), layout.product(d, shares))
             smooth = smooth if labels.kept is None else ops.mul(smooth, labels.kept)
             losses = smooth if losses is None else ops.add(losses, smooth)
         return problem.cleared(losses)
@@ -74,16 +76,16 @@ class Shifted:
         problem, layout, labels, e = self.problem, self.problem.layout, self.problem.labels, self.problem.smoothing
         scale = problem.scale(slope)
         if labels is None:
-            g = layout.spread(ops.mul(ops.div(self.total, self.s), scale)).mul_(self.e)
+            g = layout.spread(ops.mul(ops.div(self.sizes, self.s), scale)).mul_(self.e)
             return g.sub_(ops.mul(self.a, layout.spread(scale) if problem.reduction == "none" else scale))
         # W/s, W the sum of the row's coefficients
-        factor = layout.ones() if labels.factor is None else labels.factor
+        factor = layout.full(1.0) if labels.factor is None else labels.factor
         factor = ops.mul(ops.mul(factor, 1 - e) if e else factor, scale)
         total = factor
         if e:
             shares = problem.shares()
-            smooth = ops.mul(layout.ones() if labels.kept is None else labels.kept, scale)
-            total = ops.add(total, ops.mul(smooth, shares.sum()))
+            smooth = ops.mul(layout.full(1.0) if labels.kept is None else labels.kept, scale)
+            total = ops.add(total, ops.mul(smooth, added(shares)))
         g = layout.spread(problem.cleared(ops.div(total, self.s)))
         g = ops.mul(g, self.e) if problem.lazy else g.mul_(self.e)
         if e:
@@ -93,4 +95,3 @@ class Shifted:
 
 def _bool(t: Any) -> Any:
     return ops.not_equal(t, 0)
-
