@@ -7,6 +7,7 @@ module path. Its framework is imported inside the calls that need it, never at i
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import sys
 import time
@@ -20,7 +21,9 @@ from xent import dtypes
 from xent.errors import Unavailable
 from xent.spec import Finding
 
-__all__ = ["Capabilities", "Entry", "Evaluation", "framework_of", "layout", "load", "names", "phase"]
+__all__ = [
+    "Capabilities", "Entry", "Evaluation", "cross_entropy", "framework_of", "layout", "load", "names", "phase",
+]  # fmt: skip
 
 GROUP = "xent.adapters"
 REQUIRED = (
@@ -197,8 +200,41 @@ def load(name: str) -> ModuleType:
         raise Unavailable(name, f"no adapter imports as {path!r} ({type(error).__name__}: {error})", remedy) from error
     missing = [required for required in REQUIRED if not hasattr(module, required)]
     if missing:
-        raise Unavailable(name, f"the module {path!r} lacks {', '.join(missing)}", "See adapters/torch.py for a model.")
+        raise Unavailable(name, f"the module {path!r} lacks {', '.join(missing)}", "See adapters/torch/native.py for a model.")
     return module
+
+
+def cross_entropy(input: Any, target: Any, spec: Any) -> Any:
+    """Cross-entropy loss with the specification's semantics, by whichever framework `input` is a tensor of.
+
+    Args:
+        input: logits (C), (N, C) or (N, C, d1, ..., dK) as a tensor of torch, MindSpore or oneflow, or a NumPy array.
+        target: class indices or class probabilities, a tensor of the same framework.
+        spec: a CrossEntropySpec.
+
+    Returns:
+        A tensor of the same framework, on input's device, differentiable there; from NumPy the oracle's array.
+
+    Raises:
+        TypeError: `input` belongs to no framework that there is a portable loss for.
+        SpecError: what rules S1 to S8 refuse.
+    """
+    name = framework_of(input)
+    if name is None:
+        kind = f"{type(input).__module__}.{type(input).__qualname__}"
+        raise TypeError(f"input must be a tensor of torch, mindspore or oneflow, or a NumPy array; got {kind}")
+    if name == "numpy":
+        from xent import reference
+
+        return reference.value(spec, input, target)
+    loss = _portable(name, spec)
+    return (loss.to(input.device) if hasattr(loss, "to") else loss)(input, target)
+
+
+@functools.lru_cache(maxsize=64)
+def _portable(name: str, spec: Any) -> Any:
+    """The portable loss of that spec; made once, since a training loop asks for the same one in every step."""
+    return importlib.import_module(f"xent.adapters.{name}.ported").to_native(spec)
 
 
 _BASES = {"torch": "Tensor", "oneflow": "Tensor", "mindspore": "Tensor", "numpy": "ndarray"}

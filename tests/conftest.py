@@ -60,3 +60,9 @@ def native_checks(framework_python: Callable[[str], str]) -> Callable[[str, str]
         return checks
 
     return run
+
+
+@pytest.fixture(scope="session")
+def native_folder() -> Path:
+    """Where the scripts are that run in a framework's interpreter."""
+    return NATIVE
