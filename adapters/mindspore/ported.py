@@ -12,7 +12,8 @@ from xent.spec import Arguments, CrossEntropySpec
 from .. import Capabilities, Evaluation, phase
 from ..framework import expect_loss, framework
 from ..text import call
-from .native import FRAMEWORK, NAME, SCRIPT, TENSOR, as_array, as_tensor, as_weight, device, prepare, version
+from . import native
+from .native import FRAMEWORK, NAME, TENSOR, as_array, as_tensor, as_weight, device, prepare, version
 
 __all__ = [
     "FRAMEWORK", "MODE", "NAME", "SCRIPT", "TENSOR", "capabilities", "device", "evaluate", "from_call", "from_native",
@@ -20,6 +21,7 @@ __all__ = [
 ]  # fmt: skip
 
 MODE = "portable"
+SCRIPT = native.SCRIPT.replace("import mindspore\n", "import mindspore\nimport xent.adapters.mindspore\n", 1)
 capabilities = Capabilities()
 
 
@@ -40,7 +42,12 @@ def from_native(loss: Any) -> CrossEntropySpec:
 
 
 def from_call(
-    weight: Any = None, ignore_index: Any = -100, reduction: Any = "mean", label_smoothing: Any = 0.0
+    weight: Any = None,
+    ignore_index: Any = -100,
+    reduction: Any = "mean",
+    label_smoothing: Any = 0.0,
+    *,
+    validate: bool = True,
 ) -> CrossEntropySpec:
     """The spec behind ``CrossEntropyLoss(...)`` as written; weight is a tensor or a NumPy array."""
     return CrossEntropySpec(as_weight(weight), ignore_index, reduction, label_smoothing)

@@ -13,7 +13,7 @@ Document: mint (mindspore-mint-CrossEntropyLoss). Peculiarities, each with its s
 from __future__ import annotations
 
 import contextlib
-from typing import Any, ContextManager, List, Tuple
+from typing import TYPE_CHECKING, Any, ContextManager, List, Tuple
 
 import numpy as np
 
@@ -26,9 +26,12 @@ from ..mindspore import as_array, as_tensor, as_weight, device, prepare, version
 from ..text import call
 from .standin import stand_ins
 
+if TYPE_CHECKING:
+    from .portable import CrossEntropyLoss, cross_entropy
+
 __all__ = [
-    "FRAMEWORK", "NAME", "capabilities", "device", "evaluate", "from_call", "from_native", "prepare", "source",
-    "to_native", "version",
+    "FRAMEWORK", "NAME", "CrossEntropyLoss", "capabilities", "cross_entropy", "device", "evaluate", "from_call",
+    "from_native", "prepare", "source", "to_native", "version",
 ]  # fmt: skip
 
 NAME = "mint"
@@ -117,3 +120,12 @@ def _run(
     with phase("backward"):
         result, slope = mindspore.value_and_grad(forward, 0)(logits)
         return as_array(mindspore, result), as_array(mindspore, slope)
+
+
+def __getattr__(name: str) -> Any:
+    """The portable loss: a subclass of mindspore.nn.Cell, which can't exist before MindSpore is imported."""
+    if name not in ("CrossEntropyLoss", "cross_entropy"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from . import portable
+
+    return getattr(portable, name)

@@ -1,0 +1,8 @@
+"""The portable loss under mint's name: the implementation is MindSpore's, whose branch for Ascend is made of mint's
+operators (mindspore/ascend.py, NEVER RUN there) and whose branch for a CPU runs where mint's kernels do not exist."""
+
+from __future__ import annotations
+
+from ..mindspore.portable import CrossEntropyLoss, cross_entropy
+
+__all__ = ["CrossEntropyLoss", "cross_entropy"]

@@ -1,0 +1,416 @@
+"""The portable loss in the real MindSpore: a native citizen, in PyNative as MindSpore starts (asynchronous) and compiled.
+
+What it computes is judged by the harness on the standard cases; here the compiled loss is compared with it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import tempfile
+
+os.environ.setdefault("MS_OM_PATH", tempfile.mkdtemp(prefix="xent-check-"))  # what a failed compilation writes
+
+import mindspore
+import numpy as np
+from adapter_checks import raised, run
+from mindspore import Tensor, mint, nn, ops
+
+from xent.adapters.mindspore import (
+    CrossEntropyLoss,
+    ascend,
+    cross_entropy,
+    eager,
+    linear,
+    linear_cross_entropy,
+    portable,
+)
+from xent.errors import SpecError, SpecIndexError, SpecTypeError, SpecValueError
+
+RANDOM = np.random.RandomState(3)
+NAN = float("nan")
+
+
+def logits(*shape, dtype=np.float32):
+    return Tensor((RANDOM.standard_normal(shape) * 3).astype(dtype))
+
+
+def indices(classes, *shape, ignored=True):
+    array = RANDOM.randint(0, classes, shape)
+    if ignored:
+        array.reshape(-1)[1::4] = -100
+    return Tensor(array.astype(np.int32))
+
+
+def probabilities(*shape):
+    array = RANDOM.random_sample(shape).astype(np.float32)
+    return Tensor(array / array.sum(1, keepdims=True))
+
+
+def weights(classes):
+    return Tensor((RANDOM.random_sample(classes) + 0.1).astype(np.float32))
+
+
+def close(got, want, tolerance=3e-6):
+    got, want = got.asnumpy(), want.asnumpy()
+    assert got.shape == want.shape, (got.shape, want.shape)
+    assert got.dtype == want.dtype, (got.dtype, want.dtype)
+    np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance)
+
+
+def summed(loss):
+    """A function for value_and_grad, whose compiler takes no lambda inside a call."""
+
+    def forward(input, target):
+        return loss(input, target).sum()
+
+    return forward
+
+
+def both_ways(loss, input, target):
+    """Value and gradient in PyNative and compiled."""
+    function = mindspore.value_and_grad(summed(loss), 0)
+    return function(input, target), mindspore.jit(function)(input, target)
+
+
+def compiled_it_is_the_same():
+    for reduction, smoothing, weighted in (
+        ("none", 0.1, True),
+        ("mean", 0.1, False),
+        ("mean", 0.0, True),
+        ("sum", 0.0, False),
+    ):
+        loss = CrossEntropyLoss(weights(5) if weighted else None, reduction=reduction, label_smoothing=smoothing)
+        for input, target in ((logits(7, 5), indices(5, 7)), (logits(7, 5), probabilities(7, 5))):
+            (value, slope), (compiled, compiled_slope) = both_ways(loss, input, target)
+            close(compiled, value)
+            close(compiled_slope, slope)
+
+
+def compiled_shapes_of_every_rank():
+    for shape in ((5,), (2, 5, 3), (2, 5, 2, 1, 2, 1, 2, 1, 2)):
+        places = shape[:1] + shape[2:] if len(shape) > 1 else ()
+        input = logits(*shape)
+        target = Tensor(RANDOM.randint(0, 5, places).astype(np.int64))
+        loss = CrossEntropyLoss(reduction="none")
+        close(mindspore.jit(loss)(input, target), loss(input, target))
+        (_, slope), (_, compiled_slope) = both_ways(loss, input, target)
+        close(compiled_slope, slope)
+        assert slope.shape == shape
+
+
+def hostile_logits_compiled():
+    rows = [[0.0, -np.inf, 1.0], [np.inf, 0.0, 1.0], [np.nan, 0.0, 1.0], [1e38, -1e38, 0.0], [-np.inf] * 3]
+    input = Tensor(np.array(rows, np.float32))
+    function = mindspore.value_and_grad(CrossEntropyLoss(reduction="sum"), 0)
+    compiled = mindspore.jit(function)
+    for labels in ([0, 0, 1, 1, 2], [-100] * 5, [0, -100, -100, 0, -100]):
+        target = Tensor(np.array(labels, np.int32))
+        for got, want in zip(compiled(input, target), function(input, target)):
+            close(got, want)
+        ignored = want.asnumpy()[np.array(labels) == -100]
+        assert (ignored == 0).all(), ignored  # exactly, nan logits or not
+
+
+def the_function_is_the_cell():
+    input, target, weight = logits(6, 5), indices(5, 6), weights(5)
+
+    def function(input, target):
+        return cross_entropy(input, target, weight, -100, "mean", 0.1)
+
+    loss = CrossEntropyLoss(weight, label_smoothing=0.1)
+    close(function(input, target), loss(input, target), 0)
+    close(mindspore.jit(function)(input, target), loss(input, target))
+
+
+def graph_mode():
+    input, target, weight = logits(6, 5), indices(5, 6), weights(5)
+    expected = mindspore.value_and_grad(CrossEntropyLoss(weight), 0)(input, target)
+    mindspore.set_context(mode=mindspore.GRAPH_MODE)
+    try:
+        loss = CrossEntropyLoss(weight)
+        close(loss(input, target), expected[0])
+        value, slope = mindspore.value_and_grad(loss, 0)(input, target)
+        close(value, expected[0])
+        close(slope, expected[1])
+        close(cross_entropy(input, target, weight), expected[0])
+    finally:
+        mindspore.set_context(mode=mindspore.PYNATIVE_MODE)
+
+
+class Net(nn.Cell):
+    def __init__(self, loss):
+        super().__init__()
+        self.dense = nn.Dense(4, 5)
+        self.loss = loss
+
+    def construct(self, input, target):
+        return self.loss(self.dense(input), target)
+
+
+def dynamic_batch_size():
+    for mode in (mindspore.GRAPH_MODE, mindspore.PYNATIVE_MODE):
+        mindspore.set_context(mode=mode)
+        try:
+            net = Net(CrossEntropyLoss(weights(5), label_smoothing=0.1))
+            net.set_inputs(
+                Tensor(shape=[None, 4], dtype=mindspore.float32), Tensor(shape=[None], dtype=mindspore.int32)
+            )
+            for rows in (3, 8, 5):
+                input, target = logits(rows, 4), indices(5, rows)
+                value = net(input, target)
+                mindspore.set_context(mode=mindspore.PYNATIVE_MODE)
+                close(value, cross_entropy(net.dense(input), target, net.loss.weight, label_smoothing=0.1))
+                mindspore.set_context(mode=mode)
+        finally:
+            mindspore.set_context(mode=mindspore.PYNATIVE_MODE)
+
+
+def compiled_dynamic_gradient():
+    loss = CrossEntropyLoss(weights(5))
+
+    @mindspore.jit
+    def step(input, target):
+        return mindspore.grad(loss, 0)(input, target)
+
+    for rows in (3, 8):
+        input, target = logits(rows, 5), indices(5, rows)
+        dynamic = mindspore.mutable(input)
+        close(step(dynamic, target), mindspore.grad(loss, 0)(input, target))
+
+
+def the_weight_is_not_trained():
+    net = Net(CrossEntropyLoss(weights(5)))
+    before = net.loss.weight.asnumpy().copy()
+    assert [p.name for p in net.trainable_params()] == ["dense.weight", "dense.bias"], net.trainable_params()
+    optimizer = nn.SGD(net.trainable_params(), 0.5)
+    step = mindspore.value_and_grad(net, None, optimizer.parameters)
+    input, target = logits(16, 4), indices(5, 16)
+    losses = []
+    for _ in range(5):
+        value, slopes = step(input, target)
+        optimizer(slopes)
+        losses.append(float(value.asnumpy()))
+    assert losses[-1] < losses[0], losses
+    assert (net.loss.weight.asnumpy() == before).all()
+    assert np.abs(slopes[0].asnumpy()).max() > 0
+
+
+def the_weight_travels_in_a_checkpoint():
+    net, other = Net(CrossEntropyLoss(weights(5))), Net(CrossEntropyLoss(Tensor(np.ones(5, np.float32))))
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "net.ckpt")
+        mindspore.save_checkpoint(net, path)
+        saved = mindspore.load_checkpoint(path)
+        assert "loss.weight" in saved, list(saved)
+        missing, _ = mindspore.load_param_into_net(other, saved)
+        assert not missing, missing
+    close(other.loss.weight, net.loss.weight, 0)
+
+
+def half_precision_is_computed_wider():
+    input, target = logits(64, 300, dtype=np.float16), indices(300, 64)
+    exact = cross_entropy(input.astype(mindspore.float64), target).asnumpy()
+    value = cross_entropy(input, target)
+    assert value.dtype == mindspore.float16
+    assert value.asnumpy() == exact.astype(np.float16), (value, exact)
+
+
+def automatic_mixed_precision():
+    inner = Net(CrossEntropyLoss(weights(5)))
+    net = mindspore.amp.auto_mixed_precision(inner, "O2")
+    input, target = logits(8, 4), indices(5, 8)
+    value, slopes = mindspore.value_and_grad(net, None, net.trainable_params())(input, target)
+    x, kernel, bias = (t.asnumpy().astype(np.float32) for t in (input, inner.dense.weight, inner.dense.bias))
+    wide = cross_entropy(Tensor(x @ kernel.T + bias), target, inner.loss.weight.astype(mindspore.float32))
+    np.testing.assert_allclose(float(value.asnumpy()), float(wide.asnumpy()), rtol=5e-3)
+    assert all(np.isfinite(slope.asnumpy().astype(np.float32)).all() for slope in slopes)
+
+
+def labels_out_of_range():
+    input = logits(4, 5)
+    loss = CrossEntropyLoss(reduction="none")
+    compiled, gradient = mindspore.jit(loss), mindspore.jit(mindspore.grad(summed(loss), 0))
+    for wrong in (5, -1, -101, 2**31 - 1):
+        target = Tensor(np.array([0, wrong, 2, -100], np.int64))
+        error = raised(cross_entropy, input, target)
+        assert isinstance(error, SpecIndexError), repr(error)
+        assert "target[1]" in str(error), error
+        values = compiled(input, target).asnumpy()  # nothing can be raised there: nan, and so never silent
+        assert np.isnan(values).tolist() == [False, True, False, False], values
+        slope = gradient(input, target).asnumpy()
+        assert np.isnan(slope).all(1).tolist() == [False, True, False, False], slope
+
+
+def shapes_and_dtypes():
+    input, target = logits(4, 5), indices(5, 4)
+    for function, arguments, error_class in (
+        (cross_entropy, (input, indices(5, 3)), SpecValueError),
+        (cross_entropy, (input, indices(5, 4, 1)), SpecValueError),
+        (cross_entropy, (target, target), SpecTypeError),
+        (cross_entropy, (input, target, weights(4)), SpecValueError),
+        (cross_entropy, (input, target, Tensor(np.ones(5, np.int32))), SpecTypeError),
+        (cross_entropy, (input, target, Tensor(np.array([1, 1, 1, 1, NAN], np.float32))), SpecValueError),
+        (cross_entropy, (input, input, None, 3), SpecValueError),
+        (CrossEntropyLoss, (None, 2**63), SpecValueError),
+        (CrossEntropyLoss, (None, -100, "avg"), SpecValueError),
+        (CrossEntropyLoss, (None, -100, "mean", 1.1), SpecValueError),
+        (CrossEntropyLoss, ([1.0, 2.0],), SpecTypeError),
+        (CrossEntropyLoss, (Tensor(np.ones((5, 1), np.float32)),), SpecValueError),
+    ):
+        error = raised(function, *arguments)
+        assert isinstance(error, error_class), (arguments, repr(error))
+    error = raised(mindspore.jit(CrossEntropyLoss()), input, indices(5, 3))
+    assert isinstance(error, (SpecError, ValueError, RuntimeError)), repr(error)
+    assert "(4,)" in str(error), error
+
+
+def nothing_at_all():
+    for shape in ((0, 5), (0, 5, 3), (2, 5, 0)):
+        places = shape[:1] + shape[2:]
+        input, target = Tensor(np.zeros(shape, np.float32)), Tensor(np.zeros(places, np.int32))
+        for reduction, expected in (("sum", 0.0), ("mean", NAN)):
+            value, slope = mindspore.value_and_grad(CrossEntropyLoss(reduction=reduction), 0)(input, target)
+            np.testing.assert_equal(float(value.asnumpy()), expected)
+            assert slope.shape == shape
+        assert cross_entropy(input, target, reduction="none").shape == places
+
+
+def class_probabilities_have_a_gradient():
+    input, target = logits(4, 5), probabilities(4, 5)
+    loss = CrossEntropyLoss(weights(5), label_smoothing=0.1)
+    eager_slopes = mindspore.grad(loss, (0, 1))(input, target)
+    compiled_slopes = mindspore.jit(mindspore.grad(loss, (0, 1)))(input, target)
+    step = 1e-3 * np.eye(5)[[0, 1, 2, 3]]
+    wide = CrossEntropyLoss(loss.weight.astype(mindspore.float64), label_smoothing=0.1)
+    x, t = input.asnumpy().astype(np.float64), target.asnumpy().astype(np.float64)
+    change = (wide(Tensor(x), Tensor(t + step)) - wide(Tensor(x), Tensor(t - step))).asnumpy() / 2e-3
+    np.testing.assert_allclose((eager_slopes[1].asnumpy() * np.eye(5)[[0, 1, 2, 3]]).sum(), change, rtol=1e-5)
+    for got, want in zip(compiled_slopes, eager_slopes):
+        close(got, want)
+
+
+def large_problems_match_the_composition():
+    """Fused kernels in float32 and the composition in float64: what the harness's small cases do not reach."""
+    input, target = logits(300, 1000), indices(1000, 300)
+    places, labels = logits(3, 40, 2500), indices(40, 3, 2500)
+    for x, y, classes in ((input, target, 1000), (places, labels, 40), (input, probabilities(300, 1000), 1000)):
+        for smoothing, weighted in itertools.product((0.0, 0.1), (False, True)):
+            weight = weights(classes) if weighted else None
+            form = portable.form_of(x.shape, x, y, weight, -100)
+            call = eager.Call(form, weight, -100, "mean", smoothing, True)
+            value, gradients = eager._composed(x, y, call)
+            fused_value, fused_slope = mindspore.value_and_grad(CrossEntropyLoss(weight, label_smoothing=smoothing), 0)(
+                x, y
+            )
+            np.testing.assert_allclose(fused_value.asnumpy(), value.asnumpy(), rtol=2e-6)
+            slope = gradients(Tensor(1.0, mindspore.float32), False)[0].asnumpy()
+            np.testing.assert_allclose(fused_slope.asnumpy(), slope, rtol=1e-4, atol=2e-6 * np.abs(slope).max())
+
+
+def a_backward_pass_can_run_twice():
+    input, target = logits(40, 200), indices(200, 40)
+    function = mindspore.grad(CrossEntropyLoss(), 0)
+    close(function(input, target), function(input, target), 0)
+    doubled = mindspore.grad(summed(lambda x, y: cross_entropy(x, y) * 2.0), 0)(input, target)
+    close(doubled, function(input, target) * 2.0, 1e-6)
+
+
+def linear_is_the_loss_of_the_logits():
+    hidden, projection = logits(37, 16), logits(150, 16)
+    linear.CHUNK = 150 * 8
+    for reduction, smoothing in itertools.product(("none", "mean", "sum"), (0.0, 0.1)):
+        for target in (indices(150, 37), probabilities(37, 150)):
+            weight = weights(150)
+
+            def chunked(hidden, projection):
+                return linear_cross_entropy(hidden, projection, target, weight, -100, reduction, smoothing).sum()
+
+            def whole(hidden, projection):
+                logits = mint.matmul(hidden, projection.T)
+                return cross_entropy(logits, target, weight, -100, reduction, smoothing).sum()
+
+            (value, slopes), (want, want_slopes) = (
+                mindspore.value_and_grad(function, (0, 1))(hidden, projection) for function in (chunked, whole)
+            )
+            close(value, want, 2e-5)
+            for got, expected in zip(slopes, want_slopes):
+                close(got, expected, 2e-5)
+
+
+def linear_never_holds_all_logits():
+    hidden, projection, target = logits(64, 8), logits(100, 8), indices(100, 64)
+    linear.CHUNK, product, rows = 1600, linear._logits, []
+
+    def watched(part, weights):
+        rows.append(part.shape[0])
+        return product(part, weights)
+
+    linear._logits = watched
+    try:
+        mindspore.value_and_grad(lambda h, p: linear_cross_entropy(h, p, target), (0, 1))(hidden, projection)
+    finally:
+        linear._logits = product
+    assert rows == [16, 16, 16, 16], rows
+
+
+def linear_refuses_what_does_not_fit():
+    for hidden, projection, target in (
+        (logits(4, 8), logits(5, 7), indices(5, 4)),
+        (logits(4, 8), logits(5, 8), indices(5, 3)),
+        (logits(4, 8), logits(5, 8), Tensor(np.array([0, 1, 5, 2]))),
+    ):
+        assert isinstance(raised(linear_cross_entropy, hidden, projection, target), SpecError)
+    shaped = linear_cross_entropy(logits(2, 3, 8), logits(5, 8), indices(5, 2, 3), reduction="none")
+    assert shaped.shape == (2, 3)
+
+
+def the_branch_for_ascend():
+    """NEVER RUN on Ascend. Here: up to the first operator that a CPU lacks; with that one replaced, to the end."""
+    input, target, weight = logits(6, 5), indices(5, 6), weights(5)
+
+    def arguments(target):
+        return eager.Call(portable.form_of(input.shape, input, target, weight, -100), weight, -100, "mean", 0.1, True)
+
+    error = raised(ascend.cross_entropy, input, target, arguments(target))
+    assert "Arange unregistered" in str(error), repr(error)
+    arange = mint.arange
+    mint.arange = lambda end, dtype: ops.arange(end)
+    try:
+        for aim in (target, probabilities(6, 5)):
+            function = mindspore.value_and_grad(lambda x, aim=aim: ascend.cross_entropy(x, aim, arguments(aim)), 0)
+            value, slope = function(input)
+            want, want_slope = mindspore.value_and_grad(CrossEntropyLoss(weight, label_smoothing=0.1), 0)(input, aim)
+            close(value, want)
+            close(slope, want_slope)
+    finally:
+        mint.arange = arange
+    wrong = Tensor(np.array([0, 1, 5, 2, 0, 0]))
+    assert isinstance(raised(ascend.cross_entropy, input, wrong, arguments(wrong)), SpecIndexError)
+
+
+def mint_has_the_same_loss():
+    import xent.adapters.mint as adapter
+
+    assert adapter.CrossEntropyLoss is CrossEntropyLoss
+    assert adapter.cross_entropy is cross_entropy
+
+
+def synchronous_too():
+    input, target = logits(6, 5), indices(5, 6)
+    before = mindspore.value_and_grad(CrossEntropyLoss(), 0)(input, target)
+    mindspore.runtime.launch_blocking()
+    after = mindspore.value_and_grad(CrossEntropyLoss(), 0)(input, target)
+    close(after[0], before[0], 0)
+    close(after[1], before[1], 0)
+
+
+run(
+    compiled_it_is_the_same, compiled_shapes_of_every_rank, hostile_logits_compiled, the_function_is_the_cell,
+    graph_mode, dynamic_batch_size, compiled_dynamic_gradient, the_weight_is_not_trained,
+    the_weight_travels_in_a_checkpoint, half_precision_is_computed_wider, automatic_mixed_precision,
+    labels_out_of_range, shapes_and_dtypes, nothing_at_all, class_probabilities_have_a_gradient,
+    large_problems_match_the_composition, a_backward_pass_can_run_twice, linear_is_the_loss_of_the_logits,
+    linear_never_holds_all_logits, linear_refuses_what_does_not_fit, the_branch_for_ascend, mint_has_the_same_loss,
+    synchronous_too,
+)  # fmt: skip
