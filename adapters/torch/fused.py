@@ -11,14 +11,17 @@ again, one by one, by `composed`, in float64.
 from __future__ import annotations
 
 import math
-from typing import Any, Iterator, NamedTuple, Optional, Tuple
+import threading
+from typing import Any, Callable, Iterator, NamedTuple, Optional, Tuple
 
 from . import composed, pages
 from .problem import Problem, Tensor, divisor, torch, with_classes
 
-_CHUNK = 1 << 20  # elements: 4 MiB of float32
+_CHUNK = 1 << 19  # elements: with the logits and the gradient 4 MiB of float32
 _SOFTMAX_CLASSES = 64  # classes from which on torch's softmax kernel beats its parts
 _SURE = 69.0  # losses above it belong to probabilities that have lost digits to underflow
+
+_local = threading.local()
 
 
 class Outcome(NamedTuple):
@@ -42,61 +45,136 @@ def run(x: Tensor, problem: Problem, reduction: str, gradient: bool) -> Outcome:
     """
     dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
     places = x.shape[:1] + x.shape[2:]
-    below = float(divisor(problem, places.numel(), torch.float64)) if reduction == "mean" else 1.0
-    scale = 1 / below if below else math.inf
-    weights = None if problem.labels is None else problem.weights()
-    factors = weights
-    if problem.smoothing:  # weights are part of the coefficients then
-        factors = None if problem.ignored is None else ~problem.ignored
-    factors = None if factors is None else factors.to(dtype) * scale
-    if factors is not None and problem.ignored is not None:
-        factors.masked_fill_(problem.ignored, 0)  # also where a mean over nothing makes it nan
-    compute = _spread if problem.labels is None else _smoothed if problem.smoothing else _picked
-    if compute is _picked and x.dim() == 2 and problem.classes >= _SOFTMAX_CLASSES:
-        compute = _direct
+    plan = Plan.of(problem, places, reduction, dtype)
+    if plan.compute is _picked and x.dim() == 2 and problem.classes >= _SOFTMAX_CLASSES:
+        plan = plan._replace(compute=_direct)
     each = torch.empty(places, dtype=dtype)
     slope = pages.empty_like(x, dtype) if gradient else None
-    spare = torch.empty(0, dtype=dtype)
-    for index in _chunks(places, problem.classes):
+    scratch, products = workspace(dtype)
+    size = _CHUNK if problem.probabilities is None else _CHUNK // 2  # which brings two more tensors of that size
+    for index in chunks(places, problem.classes, size):
         logits = x[with_classes(index)].to(dtype)
-        out = torch.empty(0) if slope is None else slope[with_classes(index)]
-        if slope is None:
-            spare = spare if spare.numel() >= logits.numel() else torch.empty(logits.numel(), dtype=dtype)
-            out = spare[: logits.numel()].view(logits.shape)
-        factor = scale if factors is None else factors[index].unsqueeze(1)
-        each[index] = compute(logits, out, problem.at(index), factor if gradient else None)
-    doubtful = ~(each.abs() <= (_SURE if compute is _direct else torch.finfo(dtype).max))
-    if weights is not None and not problem.smoothing:
-        each = each * weights
-    elif problem.ignored is not None:
-        each = each.masked_fill_(problem.ignored, 0)
+        out = scratch.resize_(logits.shape) if slope is None else slope[with_classes(index)]
+        each[index] = plan.sweep(index, logits, out, gradient, products)
+    each, doubtful = plan.settled((...,), each)
     if doubtful.any():
         each = each.to(torch.float64)
-        _mend(x, problem, doubtful.nonzero(), each, slope, scale)
-    if reduction == "none":
-        return Outcome(each, slope)
-    total = each.sum()
-    if not math.isfinite(total.item()):
-        total = each.sum(dtype=torch.float64)  # the mean may be finite although the sum is not
-    return Outcome(total / below if reduction == "mean" else total, slope)
+        for some in doubtful.nonzero().split(max(1, _CHUNK // problem.classes)):
+            rows = some.unbind(1)
+            each[rows], slopes = plan.mended(rows, x[with_classes(rows)], gradient)
+            if slope is not None:
+                slope[with_classes(rows)] = slopes.to(dtype)
+    return Outcome(plan.reduced(each), slope)
 
 
-def _chunks(places: Any, classes: int) -> Iterator[Tuple[slice, ...]]:
+class Plan(NamedTuple):
+    """How the rows of a call are computed and reduced.
+
+    Attributes:
+        problem: weight in the dtype of computation, probabilities in any.
+        reduction: ``"none"``, ``"mean"`` or ``"sum"``.
+        below: what the sum is divided by: 1 but for the mean.
+        weights: of each row's label, where they aren't part of the coefficients; None for ones.
+        scale: what each row's gradient is multiplied with, a number or a tensor of the labels' shape, 0 where ignored.
+        factors: the same with weights.
+        compute: the function of a chunk.
+    """
+
+    problem: Problem
+    reduction: str
+    below: float
+    weights: Tensor
+    scale: Any
+    factors: Any
+    compute: Callable[..., Tensor]
+
+    @classmethod
+    def of(cls, problem: Problem, places: Any, reduction: str, dtype: Any, upstream: Any = 1.0) -> Plan:
+        """The plan for rows of that shape.
+
+        Args:
+            dtype: of computation.
+            upstream: the gradient of what follows with respect to the rows' losses: 1, or a tensor of their shape.
+        """
+        below = float(divisor(problem, places.numel(), torch.float64)) if reduction == "mean" else 1.0
+        scale: Any = upstream / below if below else math.inf
+        if problem.ignored is not None:
+            # 0 also where a mean over nothing makes the others infinite or nan.
+            scale = torch.as_tensor(scale, dtype=dtype).expand(places).masked_fill(problem.ignored, 0)
+        weights: Tensor = None
+        factors = scale
+        compute: Callable[..., Tensor] = _spread
+        if problem.labels is not None:
+            compute = _smoothed if problem.smoothing else _picked
+            if problem.weight is not None and not problem.smoothing:
+                weights = problem.weights()
+                factors = weights * scale
+                if problem.ignored is not None:
+                    factors = factors.masked_fill(problem.ignored, 0)
+        return cls(problem, reduction, below, weights, scale, factors, compute)
+
+    def sweep(self, index: Tuple[Any, ...], x: Tensor, out: Tensor, gradient: bool, products: Tensor) -> Tensor:
+        """Losses of the rows at this index, still to be settled; their gradients go to `out`, which may be x."""
+        factor = None
+        if gradient:
+            factor = self.factors if isinstance(self.factors, float) else self.factors[index].unsqueeze(1)
+        return self.compute(x, out, self.problem.at(index), factor, products)
+
+    def settled(self, index: Tuple[Any, ...], losses: Tensor) -> Tuple[Tensor, Tensor]:
+        """Losses with their weights, 0 where ignored; and which rows must be mended, ignored ones included."""
+        doubtful = ~(losses.abs() <= (_SURE if self.compute is _direct else torch.finfo(losses.dtype).max))
+        if self.weights is not None:
+            losses = losses * self.weights[index]
+        if self.problem.ignored is not None:
+            losses = losses.masked_fill(self.problem.ignored[index], 0)
+        return losses, doubtful
+
+    def mended(self, index: Tuple[Tensor, ...], x: Tensor, gradient: bool) -> Tuple[Tensor, Any]:
+        """Losses and gradients of the rows at this index again, by `composed`, in float64. x: their logits (B, C)."""
+        x = x.to(torch.float64).requires_grad_(gradient)
+        part = self.problem.at(index).to(torch.float64)
+        with torch.enable_grad():
+            losses = composed.losses(x, part)
+            total = losses.sum()
+        if not gradient:
+            return losses, None
+        (rows,) = torch.autograd.grad(total, x)
+        return losses.detach(), rows.mul_(self.scale if isinstance(self.scale, float) else self.scale[index][:, None])
+
+    def reduced(self, each: Tensor) -> Tensor:
+        """The losses of all rows as the plan reduces them."""
+        if self.reduction == "none":
+            return each
+        total = each.sum()
+        if not math.isfinite(total.item()):
+            total = each.sum(dtype=torch.float64)  # the mean may be finite although the sum is not
+        return total / self.below if self.reduction == "mean" else total
+
+
+def workspace(dtype: Any) -> Tuple[Tensor, Tensor]:
+    """Two tensors of a chunk's size, this thread's own, kept from call to call: fresh memory costs a fault a page."""
+    if getattr(_local, "dtype", None) != dtype:
+        _local.dtype, _local.tensors = dtype, (torch.empty(0, dtype=dtype), torch.empty(0, dtype=dtype))
+    tensors: Tuple[Tensor, Tensor] = _local.tensors
+    return tensors
+
+
+def chunks(places: Any, classes: int, size: int) -> Iterator[Tuple[slice, ...]]:
     """Slices of the labels' dimensions, together all of them."""
     span = places[1] if len(places) > 1 else 1
-    step = max(1, _CHUNK // (classes * span))
+    step = max(1, size // (classes * span))
     if step > 1 or span == 1:
         for start in range(0, places[0], step):
             rows = slice(start, start + step)
             yield (rows, slice(None)) if len(places) > 1 else (rows,)
         return
-    step = max(1, _CHUNK // classes)
+    step = max(1, size // classes)
     for row in range(places[0]):
         for start in range(0, span, step):
             yield slice(row, row + 1), slice(start, start + step)
 
 
-def _direct(x: Tensor, out: Tensor, part: Problem, factor: Any) -> Tensor:
+def _direct(x: Tensor, out: Tensor, part: Problem, factor: Any, _: Tensor) -> Tensor:
     """-log p of the labels by torch's softmax kernel, classes last; out: factor (p - 1 at the label)."""
     torch.softmax(x, 1, out=out)
     labels = part.labels.unsqueeze(1)
@@ -107,7 +185,7 @@ def _direct(x: Tensor, out: Tensor, part: Problem, factor: Any) -> Tensor:
     return p.log_().neg_().squeeze(1)
 
 
-def _picked(x: Tensor, out: Tensor, part: Problem, factor: Any) -> Tensor:
+def _picked(x: Tensor, out: Tensor, part: Problem, factor: Any, _: Tensor) -> Tensor:
     """The same from the softmax's parts, which beats its kernel where classes are few or not last."""
     torch.sub(x, x.amax(1, keepdim=True), out=out)
     labels = part.labels.unsqueeze(1)
@@ -119,7 +197,7 @@ def _picked(x: Tensor, out: Tensor, part: Problem, factor: Any) -> Tensor:
     return total.log_().sub_(shift).squeeze(1)
 
 
-def _smoothed(x: Tensor, out: Tensor, part: Problem, factor: Any) -> Tensor:
+def _smoothed(x: Tensor, out: Tensor, part: Problem, factor: Any, products: Tensor) -> Tensor:
     """W log s - sum a d for labels with smoothing; out: factor (p W - a)."""
     torch.sub(x, x.amax(1, keepdim=True), out=out)
     share, labels = part.smoothing / part.classes, part.labels.unsqueeze(1)
@@ -128,7 +206,7 @@ def _smoothed(x: Tensor, out: Tensor, part: Problem, factor: Any) -> Tensor:
         own = own * part.weight.take(labels)
         whole = own + share * along.sum()
     shift = out.gather(1, labels)
-    shifts = (out if along is None else out * along).sum(1, keepdim=True)
+    shifts = (out if along is None else torch.mul(out, along, out=products.resize_(out.shape))).sum(1, keepdim=True)
     total = out.exp_().sum(1, keepdim=True)
     if factor is not None:
         out.mul_(factor * whole / total)
@@ -140,7 +218,7 @@ def _smoothed(x: Tensor, out: Tensor, part: Problem, factor: Any) -> Tensor:
     return (whole * total.log_() - own * shift - share * shifts).squeeze(1)
 
 
-def _spread(x: Tensor, out: Tensor, part: Problem, factor: Any) -> Tensor:
+def _spread(x: Tensor, out: Tensor, part: Problem, factor: Any, products: Tensor) -> Tensor:
     """W log s - sum a d for class probabilities; out: factor (p W - a)."""
     torch.sub(x, x.amax(1, keepdim=True), out=out)
     coefficients, along = part.probabilities.to(out.dtype), part.along(x)
@@ -149,7 +227,7 @@ def _spread(x: Tensor, out: Tensor, part: Problem, factor: Any) -> Tensor:
     if along is not None:
         coefficients = coefficients * along
     whole = coefficients.sum(1, keepdim=True)
-    shifts = (coefficients * out).sum(1, keepdim=True)
+    shifts = torch.mul(out, coefficients, out=products.resize_(out.shape)).sum(1, keepdim=True)
     total = out.exp_().sum(1, keepdim=True)
     if factor is not None:
         out.mul_(factor * whole / total).sub_(coefficients, alpha=factor)
@@ -162,22 +240,6 @@ def _take_off(out: Tensor, labels: Tensor, amount: Any) -> None:
         out.scatter_add_(1, labels, torch.full(labels.shape, -amount, dtype=out.dtype))
     else:
         out.scatter_add_(1, labels, -amount)
-
-
-def _mend(x: Tensor, problem: Problem, doubtful: Tensor, each: Tensor, slope: Optional[Tensor], scale: float) -> None:
-    """Losses and gradients of the rows at these indices again, by `composed` in float64."""
-    for some in doubtful.split(max(1, _CHUNK // problem.classes)):
-        index = some.unbind(1)
-        logits = x[with_classes(index)].to(torch.float64).requires_grad_(slope is not None)
-        part = problem.at(index).to(torch.float64)
-        with torch.enable_grad():
-            losses = composed.losses(logits, part)
-            total = losses.sum()
-        each[index] = losses.detach()
-        if slope is not None:
-            (rows,) = torch.autograd.grad(total, logits)
-            rows = rows.mul_(scale) if part.ignored is None else rows.mul_(scale).masked_fill_(part.ignored[:, None], 0)
-            slope[with_classes(index)] = rows.to(slope.dtype)
 
 
 class Fused(torch.autograd.Function):  # type: ignore[misc]  # torch has no types where mypy runs
@@ -196,7 +258,7 @@ class Fused(torch.autograd.Function):  # type: ignore[misc]  # torch has no type
         """The gradient of x alone."""
         if torch.is_grad_enabled() or ctx.slope is None:
             return _differentiable(ctx, upstream), None, None
-        slope, again = ctx.slope, _keeps_graph()
+        slope, again = ctx.slope, keeps_graph()
         if not again:
             ctx.slope = None  # nobody else sees it: scaled in place, and the leaf may keep it
         if not any(upstream.stride()):
@@ -222,4 +284,4 @@ def _differentiable(ctx: Any, upstream: Tensor) -> Tensor:
 
 
 # Whether this backward pass was asked to keep the graph for another one; torch before 2.5 doesn't tell.
-_keeps_graph = getattr(torch._C._autograd, "_get_current_graph_task_keep_graph", lambda: True)
+keeps_graph = getattr(torch._C._autograd, "_get_current_graph_task_keep_graph", lambda: True)

@@ -21,22 +21,15 @@ from xent.adapters import checks
 from xent.adapters.framework import framework
 from xent.spec import CrossEntropySpec
 
-from . import composed, fused, values
+from . import composed, context, fused, values
 from .native import as_weight
 from .problem import Problem
 
 torch: Any = framework("torch")
 Tensor = Any
 
-_TYPES = (torch.Tensor, torch.nn.Parameter)
-_HALVES = (torch.float16, torch.bfloat16)
 _SMALL = 1 << 14  # logits up to which torch's own loss is faster
 _HUGE = 1e37  # what sums of weights in float32 must stay below for torch's own loss
-
-# torch before 2.1 lacks some of these, and with them what they ask about.
-_in_transform = getattr(torch._C, "_are_functorch_transforms_active", lambda: False)
-_is_compiling = getattr(getattr(torch, "compiler", None), "is_compiling", lambda: False)
-_forward_mode = torch.autograd.forward_ad
 
 
 class CrossEntropyLoss(torch.nn.CrossEntropyLoss):  # type: ignore[misc]  # torch has no types where mypy runs
@@ -123,31 +116,26 @@ def cross_entropy(
         SpecTypeError, SpecValueError: an argument, shape or dtype that rules S1 to S8 refuse.
         SpecIndexError: a class index outside [0, C) that isn't ignore_index.
     """
-    if _is_compiling() or _in_transform() or not _readable(input, target, weight):
+    if not context.plain(input, target, weight):
         return _traced(input, target, weight, (ignore_index, reduction, label_smoothing), validate)
     spec = checks.arguments(ignore_index, reduction, label_smoothing)
     form = values.form_of(input, target, weight, spec.ignore_index, cached=True)
     largest = values.check_weight(weight) if weight is not None and validate else 1.0
-    labels, some_ignored = None, False
-    if not form.probabilities:
-        labels = target if target.dtype is torch.int64 else target.to(torch.int64)
-        if labels.numel() > 0:
-            some_ignored = not validate or values.survey(target, labels, form.classes, spec.ignore_index, input.shape)
+    labels, some_ignored = labels_of(target, spec, form, validate, input.shape)
     small = 0 < input.numel() <= _SMALL
     if small:
         value = _small(input, target if labels is None else labels, weight, spec, some_ignored, largest)
         if value is not None:
             return value
-    classes_last = input.dim() > 2 and not input.is_contiguous() and input.movedim(1, -1).is_contiguous()
-    x = _arranged(input, classes_last)
-    problem = _problem(x, target, labels, weight, spec, form, classes_last)
-    if labels is not None and some_ignored:
-        safe, ignored = values.masked(problem.labels, spec.ignore_index)
-        problem = problem._replace(labels=safe, ignored=ignored)
+    x, places = input, target
+    if input.dim() != 2:
+        classes_last = input.dim() > 2 and not input.is_contiguous() and input.movedim(1, -1).is_contiguous()
+        x, places = _arranged(input, classes_last), _arranged(target, classes_last) if labels is None else target
+    problem = problem_of(x, places, labels, some_ignored, weight, spec)
     recorded = torch.is_grad_enabled()
     if small or input.numel() == 0 or (recorded and any(t is not None and t.requires_grad for t in (target, weight))):
         # torch's own loss came out as nan or an infinity: float64 tells what is truly one from an overflow.
-        wide = torch.float64 if small else _computed_in(input)
+        wide = torch.float64 if small else context.computed_in(input)
         problem = problem.to(wide)
         value = composed.reduced(composed.losses(x.to(wide), problem), problem, spec.reduction)
     elif recorded and input.requires_grad:
@@ -155,18 +143,47 @@ def cross_entropy(
     else:
         with torch.no_grad():
             value = fused.run(x, problem, spec.reduction, False).value
-    return value.reshape(form.places if spec.reduction == "none" else ()).to(_result_dtype(input))
+    return value.reshape(form.places if spec.reduction == "none" else ()).to(context.result_dtype(input))
 
 
-def _readable(*tensors: Optional[Tensor]) -> bool:
-    """Whether values can be looked at: on the CPU, no subclass with ideas of its own, no forward-mode derivatives.
+def labels_of(
+    target: Tensor, spec: CrossEntropySpec, form: checks.Form, validate: bool, shape: Any
+) -> Tuple[Optional[Tensor], bool]:
+    """Class indices as int64, and whether some may be ignored; None for class probabilities. Raises SpecIndexError.
 
-    What is no tensor at all counts as readable: it meets the checks there.
+    Args:
+        shape: of the logits.
     """
-    for tensor in tensors:
-        if isinstance(tensor, torch.Tensor) and (type(tensor) not in _TYPES or tensor.device.type != "cpu"):
-            return False
-    return bool(_forward_mode._current_level < 0)
+    if form.probabilities:
+        return None, False
+    labels = target if target.dtype is torch.int64 else target.to(torch.int64)
+    if labels.numel() == 0 or not validate:
+        return labels, True
+    return labels, values.survey(target, labels, form.classes, spec.ignore_index, shape)
+
+
+def problem_of(
+    x: Tensor,
+    target: Tensor,
+    labels: Optional[Tensor],
+    some_ignored: bool,
+    weight: Optional[Tensor],
+    spec: CrossEntropySpec,
+) -> Problem:
+    """The problem of logits (N, C) or (N, C, S); target counts where labels is None, and has the shape of x then."""
+    ignored = None
+    if labels is not None:
+        labels = labels.reshape(x.shape[:1] + x.shape[2:])
+        if some_ignored:
+            labels, ignored = values.masked(labels, spec.ignore_index)
+    return Problem(
+        labels=labels,
+        ignored=ignored,
+        probabilities=target if labels is None else None,
+        weight=None if weight is None else weight.to(context.computed_in(x)),
+        smoothing=spec.label_smoothing,
+        classes=x.shape[1],
+    )
 
 
 def _small(
@@ -175,7 +192,7 @@ def _small(
     """torch's own loss; None where its answer may not be the specification's, and for gradients of weight."""
     if weight is not None and (weight.requires_grad or not largest * input.numel() < _HUGE):
         return None
-    wide = input.float() if input.dtype in _HALVES else input
+    wide = input.float() if input.dtype in context.HALVES else input
     if target.is_floating_point():
         target = target.to(wide.dtype)
     if weight is not None:
@@ -188,7 +205,7 @@ def _small(
         return None
     if some_ignored and not math.isfinite(wide.detach().sum().item()):
         return None  # torch lets nan of ignored rows into their gradient
-    return value if wide is input else value.to(_result_dtype(input))
+    return value if wide is input else value.to(context.result_dtype(input))
 
 
 def _traced(
@@ -199,16 +216,13 @@ def _traced(
     form = values.form_of(input, target, weight, spec.ignore_index, cached=False)
     x = _arranged(input, False)
     labels = None if form.probabilities else target.to(torch.int64)
-    problem = _problem(x, target, labels, weight, spec, form, False)
-    if labels is not None:
-        safe, ignored = values.masked(problem.labels, spec.ignore_index)
-        problem = problem._replace(labels=safe, ignored=ignored)
-        if validate:
-            values.assert_in_range(target, safe, form.classes, spec.ignore_index, input.shape)
-    wide = _computed_in(input)
+    problem = problem_of(x, _arranged(target, False) if labels is None else target, labels, True, weight, spec)
+    if validate and problem.labels is not None:
+        values.assert_in_range(target, problem.labels, form.classes, spec.ignore_index, context.is_compiling())
+    wide = context.computed_in(input)
     problem = problem.to(wide)
     value = composed.reduced(composed.losses(x.to(wide), problem), problem, spec.reduction)
-    return value.reshape(form.places if spec.reduction == "none" else ()).to(_result_dtype(input))
+    return value.reshape(form.places if spec.reduction == "none" else ()).to(context.result_dtype(input))
 
 
 def _arranged(tensor: Tensor, classes_last: bool) -> Tensor:
@@ -216,41 +230,3 @@ def _arranged(tensor: Tensor, classes_last: bool) -> Tensor:
     if tensor.dim() < 3:
         return tensor if tensor.dim() == 2 else tensor.unsqueeze(0)
     return tensor.movedim(1, -1).flatten(0, -2) if classes_last else tensor.flatten(2)
-
-
-def _problem(
-    x: Tensor,
-    target: Tensor,
-    labels: Optional[Tensor],
-    weight: Optional[Tensor],
-    spec: CrossEntropySpec,
-    form: checks.Form,
-    classes_last: bool,
-) -> Problem:
-    """The problem of logits as `_arranged` gives them, with labels as they came: nothing ignored yet."""
-    if labels is not None:
-        labels = labels.reshape(x.shape[:1] + x.shape[2:])
-    return Problem(
-        labels=labels,
-        ignored=None,
-        probabilities=_arranged(target, classes_last) if labels is None else None,
-        weight=None if weight is None else weight.to(_computed_in(x)),
-        smoothing=spec.label_smoothing,
-        classes=form.classes,
-    )
-
-
-def _computed_in(input: Tensor) -> Any:
-    """The dtype of computation."""
-    return torch.float64 if input.dtype is torch.float64 else torch.float32
-
-
-def _result_dtype(input: Tensor) -> Any:
-    """input's own (S14); under autocast float32 for float16 and bfloat16."""
-    if input.dtype in _HALVES:
-        try:
-            autocast = torch.is_autocast_enabled(input.device.type)
-        except TypeError:  # torch before 2.4 has a function for each device
-            autocast = torch.is_autocast_cpu_enabled() if input.device.type == "cpu" else torch.is_autocast_enabled()
-        return torch.float32 if autocast else input.dtype
-    return input.dtype

@@ -5,12 +5,12 @@ Rows are laid out as torch has them, classes along dimension 1: input (N, C) or 
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Optional, Tuple
+from typing import Any, NamedTuple, Tuple
 
-from ..framework import framework
+from xent.adapters.framework import framework
 
 torch: Any = framework("torch")
-Tensor = Any
+Tensor = Any  # or None, where an attribute says so
 
 
 class Problem(NamedTuple):
@@ -25,10 +25,10 @@ class Problem(NamedTuple):
         classes: C.
     """
 
-    labels: Optional[Tensor]
-    ignored: Optional[Tensor]
-    probabilities: Optional[Tensor]
-    weight: Optional[Tensor]
+    labels: Tensor
+    ignored: Tensor
+    probabilities: Tensor
+    weight: Tensor
     smoothing: float
     classes: int
 
@@ -47,13 +47,12 @@ class Problem(NamedTuple):
             probabilities=None if self.probabilities is None else self.probabilities[with_classes(index)],
         )
 
-    def along(self, x: Tensor) -> Optional[Tensor]:
+    def along(self, x: Tensor) -> Tensor:
         """The weight along the classes of x; None where there is none."""
         return None if self.weight is None else self.weight.reshape((-1,) + (1,) * (x.dim() - 2))
 
-    def weights(self) -> Optional[Tensor]:
+    def weights(self) -> Tensor:
         """The weight of each label, 0 where ignored; None where there is neither weight nor anything ignored."""
-        assert self.labels is not None
         if self.weight is not None:
             weights = self.weight.take(self.labels)
             return weights if self.ignored is None else weights.masked_fill(self.ignored, 0)

@@ -79,7 +79,7 @@ def check_weight(weight: Tensor) -> float:
         finite = math.isfinite(low) and math.isfinite(high)  # a nan comes out as nan
     if not finite:
         checks.refuse_weight(as_array(torch, weight))
-    return max(-low, high)
+    return float(max(-low, high))
 
 
 def survey(target: Tensor, labels: Tensor, classes: int, ignore_index: int, shape: Tuple[int, ...]) -> bool:
@@ -97,16 +97,16 @@ def survey(target: Tensor, labels: Tensor, classes: int, ignore_index: int, shap
     else:
         low, high = (int(number) for number in labels.aminmax())
     if low >= 0 and high < classes:
-        return low <= ignore_index <= high
+        return bool(low <= ignore_index <= high)
     if str(target.dtype) == "torch.uint64" and low < 0:  # beyond int64, whatever ignore_index is
-        checks.refuse_labels(shape, as_array(torch, target), ignore_index)
+        checks.refuse_labels(tuple(shape), as_array(torch, target), ignore_index)
     if labels.numel() <= FEW:
         within = all(0 <= number < classes or number == ignore_index for number in numbers)
     else:
         low, high = (int(number) for number in labels.masked_fill(labels == ignore_index, 0).aminmax())
         within = low >= 0 and high < classes
     if not within:
-        checks.refuse_labels(shape, as_array(torch, target), ignore_index)
+        checks.refuse_labels(tuple(shape), as_array(torch, target), ignore_index)
     return True
 
 
@@ -116,7 +116,7 @@ def masked(labels: Tensor, ignore_index: int) -> Labels:
     return Labels(labels.masked_fill(ignored, 0), ignored)
 
 
-def assert_in_range(target: Tensor, safe: Tensor, classes: int, ignore_index: int, shape: Tuple[int, ...]) -> None:
+def assert_in_range(target: Tensor, safe: Tensor, classes: int, ignore_index: int, compiling: bool) -> None:
     """S6 where values can't be read at once: torch's asynchronous assertion, where torch has it.
 
     Inside torch.func transforms the tensors underneath can be read, and a bad index is refused as elsewhere.
@@ -125,12 +125,13 @@ def assert_in_range(target: Tensor, safe: Tensor, classes: int, ignore_index: in
         target: as given.
         safe: the same as int64, 0 where ignored.
     """
-    if _is_wrapped(safe):
+    if not compiling and _is_wrapped(safe):
         while _is_wrapped(target):
             target = torch._C._functorch.get_unwrapped(target)
         if target.device.type == "cpu" and target.numel() > 0:
             with torch._C._DisableFuncTorch():
-                survey(target, target.to(torch.int64), classes, ignore_index, shape)
+                target = target.reshape(-1)
+                survey(target, target.to(torch.int64), classes, ignore_index, (target.numel(), classes))
     elif hasattr(torch, "_assert_async") and not safe.is_meta:
         in_range = ((safe >= 0) & (safe < classes)).all()
         torch._assert_async(in_range, f"a class index is outside [0, {classes}) and not ignore_index {ignore_index}")

@@ -1,0 +1,241 @@
+"""The loss of a linear layer's outputs, chunk by chunk: the logits of all rows are never held at once."""
+
+from __future__ import annotations
+
+from typing import Any, Optional, Tuple
+
+from xent.adapters import checks
+from xent.adapters.framework import framework
+from xent.errors import SpecValueError
+from xent.spec import CrossEntropySpec
+
+from . import composed, context, fused, portable, values
+from .problem import Problem
+
+torch: Any = framework("torch")
+Tensor = Any
+
+_CHUNK = 1 << 23  # logits that are held at a time: 32 MiB of float32
+_LEAST_ROWS = 64  # fewer make the products with projection read it more often than they compute
+
+
+def linear_cross_entropy(
+    hidden: Tensor,
+    projection: Tensor,
+    target: Tensor,
+    weight: Optional[Tensor] = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+    *,
+    bias: Optional[Tensor] = None,
+    validate: bool = True,
+) -> Tensor:
+    """``cross_entropy(hidden @ projection.T + bias, target, ...)`` without ever holding those logits.
+
+    Logits and loss are computed in float32 (float64 for float64), whatever hidden's dtype. For ``"mean"`` and ``"sum"``
+    the gradients come out of the same pass over the chunks; for ``"none"`` a second pass computes the logits again.
+    torch.compile, torch.func, derivatives of derivatives, other devices, and gradients with respect to weight or class
+    probabilities do hold the logits.
+
+    Args:
+        hidden: (..., H), what goes into the layer; any floating dtype.
+        projection: (C, H), the layer's weight.
+        target: class indices of shape (...), or class probabilities (..., C).
+        weight, ignore_index, reduction, label_smoothing, validate: as for `cross_entropy`.
+        bias: (C), the layer's bias, or None.
+
+    Returns:
+        The loss in hidden's dtype; shape () or, for ``"none"``, (...). Differentiable with respect to hidden,
+        projection and bias.
+
+    Raises:
+        SpecError: what S1 to S8 refuse of these arguments and of logits (N, C), and shapes that don't fit each other.
+    """
+    places, classes = _shapes(hidden, projection, bias)
+    rows, flat = hidden.reshape(-1, hidden.shape[-1]), _flat(target, places, classes)
+    plain = context.plain(hidden, projection, target, weight, bias)
+    recorded = plain and torch.is_grad_enabled()
+    if not plain or rows.numel() == 0 or (recorded and _any_requires_grad(target, weight)):
+        logits = _logits(rows, projection, bias, context.computed_in(hidden))
+        arguments = (weight, ignore_index, reduction, label_smoothing)
+        value = portable.cross_entropy(logits, flat, *arguments, validate=validate)
+    else:
+        spec = checks.arguments(ignore_index, reduction, label_smoothing)
+        problem = _problem(rows, flat, weight, spec, classes, validate)
+        if recorded and _any_requires_grad(hidden, projection, bias):
+            value = _Linear.apply(rows, projection, bias, problem, reduction)
+        else:
+            value, _ = _run(rows, projection, bias, problem, reduction, (False, False, False))
+    return value.reshape(places if reduction == "none" else ()).to(context.result_dtype(hidden))
+
+
+def _shapes(hidden: Tensor, projection: Tensor, bias: Optional[Tensor]) -> Tuple[Any, int]:
+    """(..., ) of hidden, and C. Raises SpecTypeError, SpecValueError."""
+    for argument, tensor in (("hidden", hidden), ("projection", projection), ("bias", bias)):
+        if tensor is not None or argument != "bias":
+            values.expect_tensor(argument, tensor)
+    width = hidden.shape[-1] if hidden.dim() else 0
+    fits = projection.dim() == 2 and projection.shape[1] == width and hidden.dim() > 0
+    if not fits or (bias is not None and tuple(bias.shape) != (projection.shape[0],)):
+        argument = "bias" if fits else "projection"
+        form = "(C)" if fits else "(C, H) with hidden (..., H)"
+        received = f"hidden {tuple(hidden.shape)}, projection {tuple(projection.shape)}"
+        if bias is not None:
+            received += f", bias {tuple(bias.shape)}"
+        clause = "torch-2.8/input/shape"
+        message = f"{argument} must have shape {form}; got {received} (S5, {clause})"
+        raise SpecValueError(message, argument=argument, received=received, rule="S5", clause=clause)
+    return hidden.shape[:-1], projection.shape[0]
+
+
+def _flat(target: Tensor, places: Any, classes: int) -> Tensor:
+    """Labels (N) or class probabilities (N, C). Raises SpecTypeError, SpecValueError."""
+    values.expect_tensor("target", target)
+    probabilities = target.is_floating_point()
+    expected = (*places, classes) if probabilities else tuple(places)
+    if tuple(target.shape) != expected:
+        rule, kind = ("S7", "probabilities") if probabilities else ("S6", "indices")
+        clause = f"torch-2.8/target-{kind}/shape"
+        received = f"shape {tuple(target.shape)}"
+        message = f"class {kind} for these logits must have shape {expected}; target has {received} ({rule}, {clause})"
+        raise SpecValueError(message, argument="target", received=received, rule=rule, clause=clause)
+    return target.reshape(-1, classes) if probabilities else target.reshape(-1)
+
+
+def _any_requires_grad(*tensors: Optional[Tensor]) -> bool:
+    return any(tensor is not None and tensor.requires_grad for tensor in tensors)
+
+
+def _problem(
+    rows: Tensor, target: Tensor, weight: Optional[Tensor], spec: CrossEntropySpec, classes: int, validate: bool
+) -> Problem:
+    """The problem of these rows' logits, checked. Raises SpecError."""
+    like = rows.new_empty(()).expand(len(rows), classes)  # logits for the checks, without the memory
+    form = values.form_of(like, target, weight, spec.ignore_index, cached=True)
+    if weight is not None and validate:
+        values.check_weight(weight)
+    labels, some_ignored = portable.labels_of(target, spec, form, validate, like.shape)
+    return portable.problem_of(like, target, labels, some_ignored, weight, spec)
+
+
+def _run(
+    hidden: Tensor,
+    projection: Tensor,
+    bias: Optional[Tensor],
+    problem: Problem,
+    reduction: str,
+    wanted: Tuple[bool, bool, bool],
+    upstream: Any = 1.0,
+) -> Tuple[Tensor, Tuple[Optional[Tensor], ...]]:
+    """The reduced loss, and the gradients that are wanted of hidden, projection and bias, in the dtype of computation.
+
+    Args:
+        hidden: (N, H).
+        upstream: the gradient of what follows with respect to the rows' losses: 1, or (N).
+    """
+    dtype = context.computed_in(hidden)
+    gradient = any(wanted)
+    with torch.no_grad(), torch.autocast("cpu", enabled=False):
+        narrow = projection.to(dtype)
+        offset = None if bias is None else bias.to(dtype)
+        plan = fused.Plan.of(problem, hidden.shape[:1], reduction, dtype, upstream)
+        each = torch.empty(hidden.shape[:1], dtype=dtype)
+        likes = (hidden, projection, bias)
+        slopes = [torch.zeros(likes[i].shape, dtype=dtype) if wanted[i] else None for i in range(3)]
+        step = max(_LEAST_ROWS, _CHUNK // problem.classes)
+        buffer = torch.empty(min(step, len(hidden)), problem.classes, dtype=dtype)
+        products = torch.empty(0, dtype=dtype)
+        for start in range(0, len(hidden), step):
+            some = slice(start, start + step)
+            part = hidden[some].to(dtype)
+            logits = torch.mm(part, narrow.t(), out=buffer[: len(part)])
+            logits = logits if offset is None else logits.add_(offset)
+            raw = plan.sweep((some,), logits, logits, gradient, products)
+            losses, doubtful = plan.settled((some,), raw)
+            if doubtful.any():
+                inside = doubtful.nonzero().squeeze(1)
+                again = torch.nn.functional.linear(part[inside], narrow, offset)
+                losses64, rows = plan.mended((inside + start,), again, gradient)
+                losses = losses.to(torch.float64)
+                losses[inside] = losses64
+                each = each.to(torch.float64)
+                if gradient:
+                    logits[inside] = rows.to(dtype)
+            each[some] = losses
+            _accumulate(slopes, some, logits, part, narrow)
+    return plan.reduced(each), tuple(slopes)
+
+
+def _accumulate(slopes: Any, some: slice, rows: Tensor, hidden: Tensor, projection: Tensor) -> None:
+    """Adds what these rows' gradient with respect to their logits means for hidden, projection and bias."""
+    of_hidden, of_projection, of_bias = slopes
+    if of_hidden is not None:
+        torch.mm(rows, projection, out=of_hidden[some])
+    if of_projection is not None:
+        of_projection.addmm_(rows.t(), hidden)
+    if of_bias is not None:
+        of_bias.add_(rows.sum(0))
+
+
+class _Linear(torch.autograd.Function):  # type: ignore[misc]  # torch has no types where mypy runs
+    """`_run`, differentiable."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: Tensor, projection: Tensor, bias: Optional[Tensor], problem: Problem, reduction: str
+    ) -> Tensor:
+        """The value in the dtype of computation; the gradients too, where one number scales them later."""
+        wanted = tuple(ctx.needs_input_grad[:3])
+        now = wanted if reduction != "none" else (False, False, False)
+        value, ctx.slopes = _run(hidden, projection, bias, problem, reduction, now)
+        ctx.save_for_backward(hidden, projection, bias, *problem[:4])
+        ctx.rest, ctx.reduction = problem[4:], reduction
+        ctx.dtypes = tuple(None if tensor is None else tensor.dtype for tensor in (hidden, projection, bias))
+        return value
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> Any:
+        """Gradients of hidden, projection and bias."""
+        if torch.is_grad_enabled():
+            return (*_differentiable(ctx, upstream), None, None)
+        factor = 1.0
+        if ctx.reduction == "none":
+            hidden, projection, bias, *tensors = ctx.saved_tensors
+            wanted = tuple(ctx.needs_input_grad[:3])
+            problem = Problem(*tensors, *ctx.rest)
+            _, slopes = _run(hidden, projection, bias, problem, "none", wanted, upstream)
+        else:
+            if ctx.slopes is None:
+                ctx.saved_tensors  # noqa: B018  # raises torch's own error for a graph that is gone
+            slopes, factor = ctx.slopes, upstream.item()
+        again = ctx.reduction != "none" and fused.keeps_graph()
+        if not again:
+            ctx.slopes = None
+        results = [None, None, None]
+        for i, slope in enumerate(slopes):
+            if slope is not None:
+                slope = slope * factor if again else slope if factor == 1 else slope.mul_(factor)
+                results[i] = slope.to(ctx.dtypes[i])
+        return (*results, None, None)
+
+
+def _differentiable(ctx: Any, upstream: Tensor) -> Tuple[Optional[Tensor], ...]:
+    """The gradients as functions that autograd can differentiate again."""
+    hidden, projection, bias, *others = ctx.saved_tensors
+    wanted = ctx.needs_input_grad[:3]
+    tensors = (hidden, projection, bias)
+    inputs = [tensors[i] for i in range(3) if wanted[i]]
+    with torch.enable_grad():
+        logits = _logits(hidden, projection, bias, upstream.dtype)
+        problem = Problem(*others, *ctx.rest).to(upstream.dtype)
+        value = composed.reduced(composed.losses(logits, problem), problem, ctx.reduction)
+        slopes = iter(torch.autograd.grad(value, inputs, upstream, create_graph=True))
+    return tuple(next(slopes) if want else None for want in wanted)
+
+
+def _logits(hidden: Tensor, projection: Tensor, bias: Optional[Tensor], dtype: Any) -> Tensor:
+    """All of them, (N, C), in that dtype."""
+    with torch.autocast(hidden.device.type, enabled=False):
+        offset = None if bias is None else bias.to(dtype)
+        return torch.nn.functional.linear(hidden.to(dtype), projection.to(dtype), offset)
