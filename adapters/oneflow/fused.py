@@ -100,7 +100,7 @@ def attempt(problem: Problem, column: Any, ignore_index: int) -> Optional[Softma
 
 def _surprise(p: Any, safe: Any) -> Any:
     """-log p of each row's class; inf where p is too small to have a precise logarithm. A column."""
-    return ops.relu(ops.negative(ops.log(ops.threshold(ops.dim_gather(p, 1, safe), threshold=TINY, value=0.0))))
+    return ops.negative(ops.log(ops.threshold(ops.dim_gather(p, 1, safe), threshold=TINY, value=0.0)))
 
 
 class LogSoftmax:

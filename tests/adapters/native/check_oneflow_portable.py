@@ -112,6 +112,27 @@ def hostile_rows_are_told_apart_by_every_kernel():
                     within_the_bound(spec, hostile, target, f"{shape} {kind} {variant} {spec.reduction}")
 
 
+def rows_of_nothing_but_nan_trouble_are_told_apart():
+    for shape in ((6, 5), (330, 200), (2, 10, 3300)):
+        for ignored in (False, True):
+            input, target, _ = problem(shape)
+            input[1, shape[1] // 2] = np.nan
+            target[1] = -100 if ignored else target[1]
+            for spec in specs("plain", None):
+                within_the_bound(spec, input, target, f"{shape} {ignored} {spec.reduction}")
+
+
+def nothing_selected_leaves_no_gradient():
+    for shape in ((6, 5), (330, 200), (2, 10, 3300)):
+        input, target, weight = problem(shape)
+        target[:] = -100
+        for variant in VARIANTS:
+            for spec in specs(variant, weight):
+                value, slope = answers(spec, input, target)
+                assert np.isnan(value).all() if spec.reduction == "mean" else not value.any(), (shape, variant, value)
+                assert not slope.any(), (shape, variant)
+
+
 def improbable_targets_without_other_trouble_stay_fast_and_right():
     input, target, _ = problem((330, 200))
     input[7] -= 120 * (np.arange(200) != (target[7] + 1) % 200)
@@ -345,6 +366,8 @@ if __name__ == "__main__":
     run(
         every_size_and_layout_is_within_the_bound,
         hostile_rows_are_told_apart_by_every_kernel,
+        rows_of_nothing_but_nan_trouble_are_told_apart,
+        nothing_selected_leaves_no_gradient,
         improbable_targets_without_other_trouble_stay_fast_and_right,
         nan_and_infinities_show_in_every_class_of_softmax,
         large_calls_choose_the_fast_kernels,
