@@ -46,7 +46,7 @@ class Softmax:
         return ops.mul(ops.masked_fill(self._surprise, ops.logical_not(factor), 0.0), factor)
 
     def regular(self) -> bool:
-        """Whether no row holds nan, +inf or -inf alone. Waits for the device.
+        """Whether no row holds nan, +inf or -inf alone, and the losses add up. Waits for the device.
 
         Such a row shows in every class, as nan or as a probability of 0: oneDNN's exp takes nan for the largest number,
         which then divides all others.
@@ -58,7 +58,7 @@ class Softmax:
         # A very small probability: log_softmax holds its logarithm, precise enough for one so large.
         direct = ops.negative(ops.dim_gather(ops.log_softmax(self.problem.x, -1), 1, self._labels.safe))
         self._surprise = ops.where(ops.less(self._surprise, float("inf")), self._surprise, direct)
-        return finite(added(self._surprise))
+        return finite(ops.add(added(self._surprise), added(self.losses)))
 
     def gradient(self, slope: Any) -> Any:
         """The gradient with respect to x; a second call computes the softmax again."""

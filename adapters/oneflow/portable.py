@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from typing import Any, List, Optional, Tuple, Union
+from typing import Any, List, Tuple, Union
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from xent.spec import CrossEntropySpec
 from .fused import LEAST_CLASSES, LogSoftmax, Softmax, attempt
 from .labels import in_range, labels
 from .layouts import Planes, Rows
-from .problem import LARGE, Problem
+from .problem import Problem
 from .shifted import Shifted
 
 flow = framework("oneflow")
@@ -157,14 +157,19 @@ def _of_nothing(x: Any, reduction: str) -> Any:
 def _differentiable(problem: Problem, column: Any, ignore_index: int, validate: bool, shape: Tuple[int, ...]) -> Any:
     """The reduced loss, with a gradient where x wants one; column: class indices as they came, or None."""
     kernels: List[Kernel] = []
+    dtype = problem.x.dtype
 
     def forward(_: Any, x: Any) -> Any:
         kernel = _kernel(problem._replace(x=x.detach()), column, ignore_index, validate, shape)
         kernels.append(kernel)
-        return kernel.problem.reduced(kernel.losses, kernel.total)
+        result = kernel.problem.reduced(kernel.losses, kernel.total)
+        return result if result.dtype == dtype else result.to(dtype)
 
     def backward(_: Any, slope: Any) -> Any:
-        return kernels[0].gradient(slope)
+        inner = kernels[0].problem.x.dtype
+        if inner == dtype:
+            return kernels[0].gradient(slope)
+        return kernels[0].gradient(slope.to(inner)).to(dtype)
 
     if flow.is_grad_enabled() and problem.x.requires_grad:
         return _apply("CrossEntropyLoss", forward, backward, problem.x)
@@ -173,7 +178,11 @@ def _differentiable(problem: Problem, column: Any, ignore_index: int, validate: 
 
 
 def _kernel(problem: Problem, column: Any, ignore_index: int, validate: bool, shape: Tuple[int, ...]) -> Kernel:
-    """The fastest kernel that gives this call's numbers."""
+    """The fastest kernel that gives this call its numbers: float32 where nothing is wrong, float64 with care elsewhere.
+
+    float64 for sums of large finite numbers must not overflow on the way to an answer that float32 holds (S13). In
+    nn.Graph, which can't branch, care is taken in the dtype that came.
+    """
     layout, x = problem.layout, problem.x
     rows = x.dtype == flow.float32 and isinstance(layout, Rows) and not problem.lazy
     plain = rows and column is not None and not problem.smoothing
@@ -181,15 +190,30 @@ def _kernel(problem: Problem, column: Any, ignore_index: int, validate: bool, sh
         kernel = attempt(problem, column, ignore_index)
         if kernel is not None:
             return kernel
-    if column is not None:
-        clean = in_range(column, layout.classes, ignore_index, shape) if validate and not problem.lazy else None
-        chosen = labels(column, layout.classes, ignore_index, problem.weight, clean, x.dtype)
-        problem = problem._replace(labels=chosen)
-    fast: Optional[Kernel] = None
+    clean = None
+    if column is not None and validate and not problem.lazy:
+        clean = in_range(column, layout.classes, ignore_index, shape)
+
+    def labelled(problem: Problem) -> Problem:
+        if column is None:
+            return problem
+        chosen = labels(column, layout.classes, ignore_index, problem.weight, clean, problem.x.dtype)
+        return problem._replace(labels=chosen)
+
+    if problem.lazy:
+        return Shifted(labelled(problem), careful=True)
+    fast: Kernel
     if plain:
-        fast = Softmax(problem)
+        fast = Softmax(labelled(problem))
     elif rows and layout.classes >= LEAST_CLASSES:
-        fast = LogSoftmax(problem)
-    elif x.numel() >= LARGE and not problem.lazy:
-        fast = Shifted(problem, careful=False)
-    return fast if fast is not None and fast.regular() else Shifted(problem, careful=True)
+        fast = LogSoftmax(labelled(problem))
+    else:
+        fast = Shifted(labelled(problem), careful=False)
+    return fast if fast.regular() else Shifted(labelled(_wide(problem)), careful=True)
+
+
+def _wide(problem: Problem) -> Problem:
+    """The problem in float64, labels left out."""
+    x, *others = (None if t is None else t.to(flow.float64) for t in (problem.x, problem.probabilities, problem.weight))
+    layout = Rows(x) if isinstance(problem.layout, Rows) else Planes(x)
+    return problem._replace(x=x, layout=layout, probabilities=others[0], weight=others[1])
