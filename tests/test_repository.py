@@ -78,6 +78,22 @@ def test_no_module_imports_a_framework_at_import_time(house):
         assert {name.split(".")[0] for name in imported(path, at_import_time=True)} & FRAMEWORKS == set(), path
 
 
+def test_the_public_modules_of_adapters_import_no_framework():
+    """Nor do they without one: what only a portable loss needs waits until that loss is asked for."""
+    public = ("__init__", "native", "ported", "jit")
+    names = [
+        ".".join(["xent", *path.relative_to(ROOT).with_suffix("").parts]).removesuffix(".__init__")
+        for path in HOUSES["adapters"].rglob("*.py")
+        if path.parent.name == "adapters" or path.stem in public
+    ]
+    assert len(names) > 12
+    code = (
+        "import importlib, sys\nfor name in sys.argv[1:]: importlib.import_module(name)\n"
+        f"found = {FRAMEWORKS!r} & set(sys.modules)\nassert not found, found"
+    )
+    subprocess.run([sys.executable, "-c", code, *names], check=True, cwd=ROOT)
+
+
 def test_importing_xent_is_lazy():
     code = "import sys, xent; assert 'numpy' not in sys.modules; xent.CrossEntropySpec; assert 'numpy' in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,7 +1,7 @@
 """The portable losses under random and hostile cases drawn from all of S1 to S14, on the real frameworks, by the judge.
 
-Hypothesis draws the cases; they run in bulk in each framework's own interpreter through the real worker, since a process
-for each would take an hour. What fails is named with the arguments that make the case again.
+Hypothesis draws the cases; they run in bulk in each framework's own interpreter through the real worker, since a
+process for each would take an hour. What fails is named with the arguments that make the case again.
 """
 
 from __future__ import annotations

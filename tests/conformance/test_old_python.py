@@ -25,6 +25,8 @@ WORKER_SIDE = [
     "conformance/__init__.py", "conformance/case.py", "conformance/arrays.py", "conformance/transport.py",
     "conformance/worker.py",
 ]  # fmt: skip
+# A portable loss subclasses its framework's modules, so what only it imports can't be imported without the framework.
+FRAMEWORK_FREE = ("__init__", "native", "ported", "jit", "standin", "kernels")
 
 
 def modules():
@@ -83,16 +85,19 @@ for pair in sys.argv[1:]:
     path, _, name = pair.rpartition("=")
     with open(path, encoding="utf-8") as file:
         compile(file.read(), path, "exec")
-    importlib.import_module(name)
-    print(name)
+    if name:
+        importlib.import_module(name)
+        print(name)
 """
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
-    pairs = [f"{path}={name}" for path, name in modules().items()]
+    named = modules()
+    free = {path: name for path, name in named.items() if name.count(".") < 3 or Path(path).stem in FRAMEWORK_FREE}
+    pairs = [f"{path}={free.get(path, '')}" for path in named]
     done = subprocess.run(
         [old_python, "-c", script, *pairs], capture_output=True, text=True, check=False, timeout=60, env=environment
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == list(modules().values())
+    assert done.stdout.split() == list(free.values())
 
 
 def test_a_worker_runs_there_and_finds_what_it_finds_here(old_python, tmp_path):
