@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Optional
 
 from .labels import labels
@@ -90,11 +91,11 @@ def attempt(problem: Problem, column: Any, ignore_index: int) -> Optional[Softma
         total = added(ops.masked_fill(surprise, outside, float("inf")))
         if finite(total):
             clean = labels(column, classes, ignore_index, weight, True, dtype)
-            return Softmax(problem._replace(labels=clean), p, surprise, total)
+            return Softmax(replace(problem, labels=clean), p, surprise, total)
     stray = ops.logical_and(outside, ops.not_equal(column, ignore_index))
     if finite(added(ops.masked_fill(surprise, stray, float("inf")))):
-        chosen = labels(column, classes, ignore_index, weight, False, dtype)
-        return Softmax(problem._replace(labels=chosen), p, surprise)
+        chosen = labels(column, classes, ignore_index, weight, False, dtype, safe)
+        return Softmax(replace(problem, labels=chosen), p, surprise)
     return None
 
 

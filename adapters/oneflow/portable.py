@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, List, Tuple, Union
 
 import numpy as np
@@ -160,7 +161,7 @@ def _differentiable(problem: Problem, column: Any, ignore_index: int, validate: 
     dtype = problem.x.dtype
 
     def forward(_: Any, x: Any) -> Any:
-        kernel = _kernel(problem._replace(x=x.detach()), column, ignore_index, validate, shape)
+        kernel = _kernel(replace(problem, x=x.detach()), column, ignore_index, validate, shape)
         kernels.append(kernel)
         result = kernel.problem.reduced(kernel.losses, kernel.total)
         return result if result.dtype == dtype else result.to(dtype)
@@ -198,7 +199,7 @@ def _kernel(problem: Problem, column: Any, ignore_index: int, validate: bool, sh
         if column is None:
             return problem
         chosen = labels(column, layout.classes, ignore_index, problem.weight, clean, problem.x.dtype)
-        return problem._replace(labels=chosen)
+        return replace(problem, labels=chosen)
 
     if problem.lazy:
         return Shifted(labelled(problem), careful=True)
@@ -216,4 +217,4 @@ def _wide(problem: Problem) -> Problem:
     """The problem in float64, labels left out."""
     x, *others = (None if t is None else t.to(flow.float64) for t in (problem.x, problem.probabilities, problem.weight))
     layout = Rows(x) if isinstance(problem.layout, Rows) else Planes(x)
-    return problem._replace(x=x, layout=layout, probabilities=others[0], weight=others[1])
+    return replace(problem, x=x, layout=layout, probabilities=others[0], weight=others[1])

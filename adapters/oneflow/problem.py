@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Optional, Union
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Optional, Union
 
 from xent.adapters.framework import framework
 
@@ -16,7 +18,8 @@ LARGE = 1 << 16  # elements from which an operator's time is its work, not its c
 FEW_CLASSES = 64  # below, copying the logits costs less than finding the places in them
 
 
-class Problem(NamedTuple):
+@dataclass(frozen=True)
+class Problem:
     """A call in canonical form. Floating tensors are in the dtype of computation, on x's device.
 
     Attributes:
@@ -56,6 +59,7 @@ class Problem(NamedTuple):
             return ops.mul(a, self.weight)
         return ops.mul(a, self.layout.outer(self.layout.full(1.0), self.weight))
 
+    @cached_property
     def divisor(self) -> Any:
         """What the mean divides by: a number, or a tensor of shape ()."""
         if self.labels is None or self.labels.factor is None:
@@ -73,7 +77,7 @@ class Problem(NamedTuple):
         total = added(losses) if total is None else total
         if self.reduction == "sum":
             return total
-        mean = ops.div(total, self.divisor())
+        mean = ops.div(total, self.divisor)
         if self.smoothing and self.weight is not None and self.labels is not None:
             size = added(ops.abs(self.labels.factor))
             mean = ops.mul(mean, ops.div(size, size))  # S12: nan where every selected weight is 0, 1 otherwise
@@ -85,7 +89,7 @@ class Problem(NamedTuple):
         Args:
             slope: the gradient with respect to the result.
         """
-        return ops.div(slope, self.divisor()) if self.reduction == "mean" else slope
+        return ops.div(slope, self.divisor) if self.reduction == "mean" else slope
 
     def cleared(self, column: Any) -> Any:
         """The column with exactly 0 for ignored rows, whatever stood there."""
