@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from typing import Any, Callable, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Iterator, NamedTuple, Optional, Tuple
 
 import numpy as np
 
 from .. import checks
 from ..framework import framework
-from . import composition, fused
+from . import composition, fused, tensors
 
 mindspore = framework("mindspore")
 mint = mindspore.mint
 ops = mindspore.ops
 Function: Any = mindspore.common._Function
+_amp: Any = mindspore._c_expression.amp
+_MixedPrecision: Any = mindspore._c_expression.MixedPrecisionType
+_set_mixed_precision: Any = mindspore.graph.api._pynative_executor.set_mixed_precision_type
 
 CHUNK = 1 << 22  # elements that the composition holds at a time, some ten times over, in float64
 _LABELS = (mindspore.int32, mindspore.int64)
@@ -36,6 +40,18 @@ class Call(NamedTuple):
     validate: bool
 
 
+@contextlib.contextmanager
+def plain_dtypes() -> Iterator[None]:
+    """Without automatic mixed precision, which would convert the inputs of every operator in here, float64 too."""
+    _set_mixed_precision(_MixedPrecision.NOTSET, True)
+    _amp.push_amp_strategy(_amp.AmpLevel.AmpO0, mindspore.float32, [], [])
+    try:
+        yield
+    finally:
+        _amp.pop_amp_strategy()
+        _set_mixed_precision(_MixedPrecision.NOTSET, False)
+
+
 class Loss(Function):  # type: ignore[misc]  # MindSpore has no types
     """The loss with its own gradient, with respect to input and to class probabilities."""
 
@@ -48,7 +64,7 @@ class Loss(Function):  # type: ignore[misc]  # MindSpore has no types
         if call.form.probabilities and ctx.needs_input_grad[1]:
             gradients = _composed(input, target, call)[1]
         ctx.gradients = gradients
-        value = fused.converted(value, input.dtype)
+        value = tensors.converted(value, input.dtype)
         return value.reshape(call.form.places) if call.reduction == "none" else value.reshape(())
 
     @staticmethod
@@ -78,10 +94,10 @@ def divisor_of(input: Any, target: Any, call: Call) -> float:
     ignoring = _ignored((*call.form.places[:1], call.form.classes, *call.form.places[1:]), target, call)
     if call.weight is None:
         return float(target.size - ignoring)
-    labels = fused.converted(target.reshape(-1), mindspore.int64)
+    labels = tensors.converted(target.reshape(-1), mindspore.int64)
     ignored = mint.eq(labels, call.ignore_index)
     scale = ops.GatherD()(
-        fused.converted(call.weight, mindspore.float64), 0, mint.where(ignored, ops.zeros_like(labels), labels)
+        tensors.converted(call.weight, mindspore.float64), 0, mint.where(ignored, ops.zeros_like(labels), labels)
     )
     return float(mint.sum(mint.where(ignored, 0.0, scale)).asnumpy())
 
@@ -89,23 +105,23 @@ def divisor_of(input: Any, target: Any, call: Call) -> float:
 def _factor(dout: Any, call: Call, divisor: float) -> Any:
     """What a row's gradient is multiplied with: a float, or (R, 1) float64 where each row's loss was returned."""
     if call.reduction == "none":
-        return fused.converted(dout, mindspore.float64).reshape(-1, 1)
-    return float(fused.converted(dout, mindspore.float64).asnumpy()) / (divisor if call.reduction == "mean" else 1.0)
+        return tensors.converted(dout, mindspore.float64).reshape(-1, 1)
+    return float(tensors.converted(dout, mindspore.float64).asnumpy()) / (divisor if call.reduction == "mean" else 1.0)
 
 
 def _fused(input: Any, target: Any, call: Call) -> Optional[Tuple[Any, Gradients]]:
     """The result in float64 and its gradients, or None where the kernels can't be trusted with these numbers."""
     dtype = fused.dtype_of_computation(input.dtype, math.prod(call.form.places), call.form.classes)
-    x = fused.as_rows(fused.converted(input, dtype))
+    x = tensors.as_rows(tensors.converted(input, dtype))
     room = fused.allowed(input.dtype, dtype, call.form.classes)
     if call.form.probabilities:
         rows = fused.of_probabilities(
-            x, fused.as_rows(fused.converted(target, dtype)), call.weight, call.smoothing, room
+            x, tensors.as_rows(tensors.converted(target, dtype)), call.weight, call.smoothing, room
         )
     else:
         label = target.reshape(-1, 1)
         if label.dtype not in _LABELS:
-            label = fused.converted(label, mindspore.int64)
+            label = tensors.converted(label, mindspore.int64)
         ignoring = _ignored(input.shape, target, call)
         rows = fused.of_indices(x, label, call.weight, call.ignore_index, ignoring, call.smoothing, room)
     if rows is None or rows.divisor == 0.0:
@@ -118,12 +134,12 @@ def _fused(input: Any, target: Any, call: Call) -> Optional[Tuple[Any, Gradients
             slope = fused.gradient_of_probabilities(found, factor)
         else:
             slope = fused.gradient_of_indices(found, factor, call.smoothing)
-        return fused.converted(fused.like_input(slope, input.shape), input.dtype), None
+        return tensors.converted(tensors.like_input(slope, input.shape), input.dtype), None
 
     if call.reduction == "none":
-        return fused.scaled(rows.gains, -1.0), gradients
+        return tensors.scaled(rows.gains, -1.0), gradients
     divisor = rows.divisor if call.reduction == "mean" else 1.0
-    return fused.scaled(mint.sum(rows.gains), -1.0 / divisor), gradients
+    return tensors.scaled(mint.sum(rows.gains), -1.0 / divisor), gradients
 
 
 def _ignored(input: Tuple[int, ...], target: Any, call: Call) -> int:
@@ -143,22 +159,22 @@ def _ignored(input: Tuple[int, ...], target: Any, call: Call) -> int:
 def _composed(input: Any, target: Any, call: Call) -> Tuple[Any, Gradients]:
     """The result in float64 and its gradients, right for every number; the rows go through in chunks."""
     wide = mindspore.float64
-    x = fused.as_rows(input, finite=False)
-    weight = None if call.weight is None else fused.converted(call.weight, wide)
-    kept, spread = fused.number(1.0 - call.smoothing, wide), fused.number(call.smoothing / call.form.classes, wide)
+    x = tensors.as_rows(input, finite=False)
+    weight = None if call.weight is None else tensors.converted(call.weight, wide)
+    kept, spread = tensors.number(1.0 - call.smoothing, wide), tensors.number(call.smoothing / call.form.classes, wide)
     step = max(1, CHUNK // call.form.classes)
     starts = range(0, x.shape[0], step)
     if call.form.probabilities:
-        goal, classes = fused.as_rows(target, finite=False), None
+        goal, classes = tensors.as_rows(target, finite=False), None
     else:
-        goal, classes = fused.converted(target.reshape(-1), mindspore.int64), ops.arange(call.form.classes)
+        goal, classes = tensors.converted(target.reshape(-1), mindspore.int64), ops.arange(call.form.classes)
 
     def chunk(start: int) -> Tuple[Any, ...]:
         """Losses, divisors, ignored rows, gradients and -log p of the rows from `start` on."""
-        part = fused.converted(x[start : start + step], wide)
+        part = tensors.converted(x[start : start + step], wide)
         aim = goal[start : start + step]
         if classes is None:
-            coefficients = composition.probability_coefficients(fused.converted(aim, wide), weight, kept, spread)
+            coefficients = composition.probability_coefficients(tensors.converted(aim, wide), weight, kept, spread)
             loss, gradient, surprise = composition.losses(part, coefficients)
             return loss, ops.ones_like(loss), None, gradient, surprise
         coefficients, divisor, ignored, wrong = composition.index_coefficients(
@@ -175,7 +191,7 @@ def _composed(input: Any, target: Any, call: Call) -> Tuple[Any, Gradients]:
 
     def gradients(dout: Any, wanted: bool) -> Tuple[Any, Any]:
         wanted = wanted and call.form.probabilities  # asked for class indices too where parameters are differentiated
-        outer = fused.converted(dout, wide).reshape(-1, 1) * factor
+        outer = tensors.converted(dout, wide).reshape(-1, 1) * factor
         slopes, target_slopes = [], []
         for start in starts:
             scale = outer if call.reduction != "none" else outer[start : start + step]
@@ -185,10 +201,10 @@ def _composed(input: Any, target: Any, call: Call) -> Tuple[Any, Gradients]:
             if wanted:
                 target_slopes.append(composition.target_gradient(surprise, weight, kept) * scale)
         of_target = (
-            fused.converted(composition.like_input(composition.joined(target_slopes), target), target.dtype)
+            tensors.converted(composition.like_input(composition.joined(target_slopes), target), target.dtype)
             if wanted
             else None
         )
-        return fused.converted(composition.like_input(composition.joined(slopes), input), input.dtype), of_target
+        return tensors.converted(composition.like_input(composition.joined(slopes), input), input.dtype), of_target
 
     return value, gradients

@@ -11,8 +11,6 @@ What the kernels do (measured, 2.10.0), and what follows:
 - Mul and Add broadcast element by element, 20 times slower than Sub, RealDiv and DivNoNan do, and in float64 they are
   as slow on equal shapes: rows are scaled by dividing, and DivNoNan by 0 makes exact zeros of ignored rows, nan
   logits included.
-- A copy into an empty tensor converts in 20 microseconds where Cast takes a millisecond.
-- Permuting (N, C, D) costs 10 times what a product with the unit matrix does, which is exact for finite numbers.
 - asnumpy of a tensor on the CPU is a view: the guards look at one number a row through it.
 """
 
@@ -20,9 +18,10 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import Any, NamedTuple, Optional, Tuple
+from typing import Any, NamedTuple, Optional
 
 from ..framework import framework
+from .tensors import converted, number, scaled
 
 mindspore = framework("mindspore")
 mint = mindspore.mint
@@ -31,7 +30,6 @@ ops = mindspore.ops
 PRECISE_CLASSES = 128  # from here on the bound grows past the coarseness of Softmax in float32
 PRECISE_ELEMENTS = 1 << 18  # beyond, float64 costs more time than the aims leave
 WIDE = mindspore.float64
-TRANSPOSED_CLASSES = 256  # beyond, the product with the unit matrix costs more than permuting
 
 _softmax = ops.Softmax(1)
 _peak = ops.ArgMaxWithValue(1, True)
@@ -48,72 +46,12 @@ _invert = ops.Reciprocal()
 _log = ops.Log()
 _select = ops.Select()
 _product = ops.MatMul()
-_transpose = ops.BatchMatMul(transpose_a=True)
-_transpose_back = ops.BatchMatMul(transpose_b=True)
-
-
-def converted(tensor: Any, dtype: Any) -> Any:
-    """The tensor in that dtype; itself where it has it."""
-    if tensor.dtype == dtype:
-        return tensor
-    result = mint.empty(tensor.shape, dtype=dtype)
-    result.copy_(tensor)
-    return result
-
-
-def number(value: float, dtype: Any) -> Any:
-    """A tensor of shape (): a Python number would reach a float64 kernel as a float32 (measured, 2.10.0)."""
-    return mindspore.Tensor(value, dtype)
-
-
-def scaled(tensor: Any, factor: float) -> Any:
-    """The tensor times a number; by dividing where that is the fast kernel."""
-    if factor == 1.0:
-        return tensor
-    if tensor.dtype == mindspore.float32 or not 1e-300 < abs(factor) < 1e300:
-        return _multiply(tensor, number(factor, tensor.dtype))
-    return _divide(tensor, number(1.0 / factor, tensor.dtype))
 
 
 def dtype_of_computation(dtype: Any, rows: int, classes: int) -> Any:
     """float64 for float64 and for small problems of few classes, else float32."""
     small = classes < PRECISE_CLASSES and rows * classes <= PRECISE_ELEMENTS
     return mindspore.float64 if small or dtype == mindspore.float64 else mindspore.float32
-
-
-@lru_cache(maxsize=8)
-def _unit_matrices(count: int, size: int, dtype: Any) -> Any:
-    return ops.Tile()(ops.eye(size, size, dtype).reshape(1, size, size), (count, 1, 1))
-
-
-def as_rows(tensor: Any, finite: bool = True) -> Any:
-    """(C), (N, C) or (N, C, d1, ..., dK) as (R, C). Unless `finite`, other numbers than finite ones are kept."""
-    shape = tensor.shape
-    if len(shape) <= 2:
-        return tensor.reshape(-1, shape[-1])
-    count, classes = shape[0], shape[1]
-    tensor = tensor.reshape(count, classes, -1)
-    places = tensor.shape[2]
-    if places == 1:
-        return tensor.reshape(count, classes)
-    if finite and classes <= min(places, TRANSPOSED_CLASSES) and tensor.dtype in (mindspore.float32, mindspore.float64):
-        swapped = _transpose(tensor, _unit_matrices(count, classes, tensor.dtype))
-    else:
-        swapped = tensor.permute(0, 2, 1).contiguous()
-    return swapped.reshape(-1, classes)
-
-
-def like_input(rows: Any, shape: Tuple[int, ...]) -> Any:
-    """(R, C) of finite numbers in the shape of input."""
-    if len(shape) <= 2 or rows.shape[0] == shape[0]:
-        return rows.reshape(shape)
-    count, classes = shape[0], shape[1]
-    tensor = rows.reshape(count, -1, classes)
-    if classes <= min(tensor.shape[1], TRANSPOSED_CLASSES):
-        swapped = _transpose_back(_unit_matrices(count, classes, rows.dtype), tensor)
-    else:
-        swapped = tensor.permute(0, 2, 1).contiguous()
-    return swapped.reshape(shape)
 
 
 @lru_cache(maxsize=8)
@@ -166,7 +104,8 @@ def allowed(dtype: Any, wide: Any, classes: int) -> Allowed:
     """For input of that dtype, computed in `wide`."""
     if dtype == WIDE:
         return Allowed(classes / 8, 0.0)
-    return Allowed(classes / 8 if wide == mindspore.float32 else 2.0**20, classes * 2.0**-26)
+    # 8: the sum's kernel adds pairwise, and the bound holds 3 u and more beside (C - 1) u.
+    return Allowed(max(8.0, classes / 8) if wide == mindspore.float32 else 2.0**20, classes * 2.0**-26)
 
 
 def of_indices(

@@ -9,11 +9,10 @@ from xent.errors import SpecValueError
 
 from .. import checks
 from ..framework import framework
-from . import compiled, composition, eager, fused
+from . import compiled, composition, eager, tensors
 from .portable import check_weight, form_of
 
 mindspore = framework("mindspore")
-_run_in_jit: Any = mindspore.graph.api._run_in_jit
 mint = mindspore.mint
 ops = mindspore.ops
 Function: Any = mindspore.common._Function
@@ -55,7 +54,7 @@ def linear_cross_entropy(
     Raises:
         SpecError: what S1 to S8 refuse of these arguments and the logits' shape, and shapes that don't fit each other.
     """
-    if _run_in_jit():  # @jit.cond: True
+    if compiled.compiling():
         logits = mint.matmul(hidden.reshape(-1, hidden.shape[-1]), mint.permute(projection, (1, 0)))
         shape = hidden.shape[:-1]
         loss = compiled.cross_entropy(
@@ -72,7 +71,8 @@ def linear_cross_entropy(
     flat = target.reshape(shape if target.ndim == hidden.ndim else (-1,))
     form = form_of(shape, hidden, flat, weight, ignore_index)
     call = eager.Call(form, weight, spec.ignore_index, spec.reduction, spec.label_smoothing, validate)
-    loss = Loss.apply(rows, projection, flat, call)
+    with eager.plain_dtypes():
+        loss = Loss.apply(rows, projection, flat, call)
     return loss.reshape(hidden.shape[:-1]) if spec.reduction == "none" else loss
 
 
@@ -103,12 +103,12 @@ class Loss(Function):  # type: ignore[misc]  # MindSpore has no types
         if hidden.shape[0] == 0:
             return eager.of_nothing(hidden, call)
         if call.reduction == "none":
-            return fused.converted(mint.concat(_losses(hidden, projection, target, call), 0), hidden.dtype)
+            return tensors.converted(mint.concat(_losses(hidden, projection, target, call), 0), hidden.dtype)
         divisor = eager.divisor_of(hidden, target, call) if call.reduction == "mean" else 1.0
         value, ctx.slopes = _total(hidden, projection, target, call, 1.0 / divisor if divisor else math.nan, wanted)
         if call.reduction == "mean":
-            value = fused.scaled(value, 1.0 / divisor) if divisor else value * math.nan
-        return fused.converted(value, hidden.dtype).reshape(())
+            value = tensors.scaled(value, 1.0 / divisor) if divisor else value * math.nan
+        return tensors.converted(value, hidden.dtype).reshape(())
 
     @staticmethod
     def backward(ctx: Any, dout: Any) -> Tuple[Any, ...]:
@@ -119,9 +119,11 @@ class Loss(Function):  # type: ignore[misc]  # MindSpore has no types
         elif call.reduction == "none":
             _, slopes = _total(hidden, projection, target, call, dout, wanted)
         else:
-            factor = float(fused.converted(dout, mindspore.float64).asnumpy())
-            slopes = [None if slope is None else fused.scaled(slope, factor) for slope in ctx.slopes]
-        of_hidden, of_projection = (None if slope is None else fused.converted(slope, hidden.dtype) for slope in slopes)
+            factor = float(tensors.converted(dout, mindspore.float64).asnumpy())
+            slopes = [None if slope is None else tensors.scaled(slope, factor) for slope in ctx.slopes]
+        of_hidden, of_projection = (
+            None if slope is None else tensors.converted(slope, hidden.dtype) for slope in slopes
+        )
         return of_hidden, of_projection, None, None
 
 
@@ -132,7 +134,7 @@ def _chunks(hidden: Any, projection: Any) -> range:
 def _computed(hidden: Any, projection: Any) -> Tuple[Any, Any]:
     """Both in the dtype in which the logits are computed."""
     dtype = mindspore.float64 if hidden.dtype == mindspore.float64 else mindspore.float32
-    return fused.converted(hidden, dtype), fused.converted(projection, dtype)
+    return tensors.converted(hidden, dtype), tensors.converted(projection, dtype)
 
 
 def _part(call: eager.Call, rows: int, reduction: str) -> eager.Call:
@@ -169,7 +171,7 @@ def _total(
         total = value if total is None else total + value
         if not any(wanted):
             continue
-        outer = factor[start : start + chunks.step] if each else fused.number(factor, mindspore.float64)
+        outer = factor[start : start + chunks.step] if each else tensors.number(factor, mindspore.float64)
         slope, _ = gradients(outer, False)
         if wanted[0]:
             of_hidden.append(_product(slope, weights))

@@ -16,12 +16,46 @@ from . import ascend, compiled, eager
 from .native import as_array
 
 mindspore = framework("mindspore")
-_run_in_jit: Any = mindspore.graph.api._run_in_jit
 Cell: Any = mindspore.nn.Cell
 Parameter = mindspore.Parameter
 Tensor = mindspore.Tensor
 
 _NAMES = {getattr(mindspore, name): name for name in (*dtypes.FLOATS, *dtypes.INTEGERS)}
+
+
+def dtype_name(tensor: Any) -> str:
+    """``"float32"``: the name that the rules know a tensor's dtype by."""
+    return _NAMES.get(tensor.dtype, str(tensor.dtype))
+
+
+def check_weight(weight: Any) -> None:
+    """S1 as far as it needs no input. Raises SpecError."""
+    if not isinstance(weight, Tensor) or weight.dtype not in _NAMES or weight.ndim != 1:
+        checks.refuse_weight(as_array(mindspore, weight) if isinstance(weight, Tensor) else weight)
+    array = as_array(mindspore, weight)
+    if not dtypes.is_float(array) or not bool((abs(dtypes.to_float64(array)) < float("inf")).all()):
+        checks.refuse_weight(array)
+
+
+def _call(
+    input: Any, target: Any, weight: Any, ignore_index: int, reduction: str, label_smoothing: float, validate: bool
+) -> Any:
+    """The loss in PyNative. The arguments but not the tensors are checked."""
+    form = form_of(input.shape, input, target, weight, ignore_index)
+    call = eager.Call(form, weight, ignore_index, reduction, label_smoothing, validate)
+    with eager.plain_dtypes():
+        if mindspore.get_context("device_target") == "CPU":
+            return eager.Loss.apply(input, target, call)
+        return ascend.cross_entropy(input, target, call)
+
+
+def form_of(shape: Tuple[int, ...], input: Any, target: Any, weight: Optional[Any], ignore_index: int) -> checks.Form:
+    """S1 and S5 to S8 on shapes and dtypes: logits of that shape and input's dtype. Raises SpecError."""
+    sizes: Optional[Tuple[int, ...]] = None
+    name = None
+    if weight is not None:
+        sizes, name = weight.shape, dtype_name(weight)
+    return checks.cached_form_of(shape, dtype_name(input), target.shape, dtype_name(target), sizes, name, ignore_index)
 
 
 class CrossEntropyLoss(Cell):  # type: ignore[misc]  # MindSpore has no types
@@ -49,6 +83,11 @@ class CrossEntropyLoss(Cell):  # type: ignore[misc]  # MindSpore has no types
         SpecError: an argument, shape, dtype or class index that S1 to S8 refuse.
     """
 
+    # Static methods, because mindspore.rewrite (automatic mixed precision, level O1) does not look into these.
+    _compiling = staticmethod(compiled.compiling)
+    _under_compiler = staticmethod(compiled.cross_entropy)
+    _in_pynative = staticmethod(_call)
+
     def __init__(
         self,
         weight: Any = None,
@@ -70,11 +109,13 @@ class CrossEntropyLoss(Cell):  # type: ignore[misc]  # MindSpore has no types
             self.weight = Parameter(Tensor(weight), name="weight", requires_grad=False)
 
     def construct(self, input: Any, target: Any) -> Any:
-        if _run_in_jit():  # @jit.cond: True
-            return compiled.cross_entropy(
+        if self._compiling():
+            return self._under_compiler(
                 input, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing
             )
-        return _call(input, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing, self.validate)
+        return self._in_pynative(
+            input, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing, self.validate
+        )
 
     def extend_repr(self) -> str:
         return f"ignore_index={self.ignore_index}, reduction={self.reduction!r}, label_smoothing={self.label_smoothing}"
@@ -91,43 +132,9 @@ def cross_entropy(
     validate: bool = True,
 ) -> Any:
     """The function behind `CrossEntropyLoss`, with its arguments. weight is a constant: it gets no gradient."""
-    if _run_in_jit():  # @jit.cond: True
+    if compiled.compiling():
         return compiled.cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing)
     spec = checks.arguments(ignore_index, reduction, label_smoothing)
     if weight is not None:
         check_weight(weight)
     return _call(input, target, weight, spec.ignore_index, spec.reduction, spec.label_smoothing, validate)
-
-
-def dtype_name(tensor: Any) -> str:
-    """``"float32"``: the name that the rules know a tensor's dtype by."""
-    return _NAMES.get(tensor.dtype, str(tensor.dtype))
-
-
-def check_weight(weight: Any) -> None:
-    """S1 as far as it needs no input. Raises SpecError."""
-    if not isinstance(weight, Tensor) or weight.dtype not in _NAMES or weight.ndim != 1:
-        checks.refuse_weight(as_array(mindspore, weight) if isinstance(weight, Tensor) else weight)
-    array = as_array(mindspore, weight)
-    if not dtypes.is_float(array) or not bool((abs(dtypes.to_float64(array)) < float("inf")).all()):
-        checks.refuse_weight(array)
-
-
-def _call(
-    input: Any, target: Any, weight: Any, ignore_index: int, reduction: str, label_smoothing: float, validate: bool
-) -> Any:
-    """The loss in PyNative. The arguments but not the tensors are checked."""
-    form = form_of(input.shape, input, target, weight, ignore_index)
-    call = eager.Call(form, weight, ignore_index, reduction, label_smoothing, validate)
-    if mindspore.get_context("device_target") == "CPU":
-        return eager.Loss.apply(input, target, call)
-    return ascend.cross_entropy(input, target, call)
-
-
-def form_of(shape: Tuple[int, ...], input: Any, target: Any, weight: Optional[Any], ignore_index: int) -> checks.Form:
-    """S1 and S5 to S8 on shapes and dtypes: logits of that shape and input's dtype. Raises SpecError."""
-    sizes: Optional[Tuple[int, ...]] = None
-    name = None
-    if weight is not None:
-        sizes, name = weight.shape, dtype_name(weight)
-    return checks.cached_form_of(shape, dtype_name(input), target.shape, dtype_name(target), sizes, name, ignore_index)

@@ -1,15 +1,12 @@
-"""The portable loss in the real MindSpore: a native citizen, in PyNative as MindSpore starts (asynchronous) and compiled.
+"""The portable loss in the real MindSpore: a native citizen, in PyNative as MindSpore starts it and compiled.
 
 What it computes is judged by the harness on the standard cases; here the compiled loss is compared with it.
 """
 
 from __future__ import annotations
 
-import itertools
 import os
 import tempfile
-
-os.environ.setdefault("MS_OM_PATH", tempfile.mkdtemp(prefix="xent-check-"))  # what a failed compilation writes
 
 import mindspore
 import numpy as np
@@ -27,6 +24,9 @@ from xent.adapters.mindspore import (
 )
 from xent.errors import SpecError, SpecIndexError, SpecTypeError, SpecValueError
 
+FOLDER = tempfile.TemporaryDirectory(prefix="xent-check-")  # for what MindSpore writes where it stands
+os.environ["MS_OM_PATH"] = FOLDER.name
+os.chdir(FOLDER.name)
 RANDOM = np.random.RandomState(3)
 NAN = float("nan")
 
@@ -58,6 +58,12 @@ def close(got, want, tolerance=3e-6):
     np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance)
 
 
+def all_close(got, want, tolerance=3e-6):
+    assert len(got) == len(want)
+    for one, other in zip(got, want):  # noqa: B905  # Python 3.9 has no strict
+        close(one, other, tolerance)
+
+
 def summed(loss):
     """A function for value_and_grad, whose compiler takes no lambda inside a call."""
 
@@ -74,12 +80,7 @@ def both_ways(loss, input, target):
 
 
 def compiled_it_is_the_same():
-    for reduction, smoothing, weighted in (
-        ("none", 0.1, True),
-        ("mean", 0.1, False),
-        ("mean", 0.0, True),
-        ("sum", 0.0, False),
-    ):
+    for reduction, smoothing, weighted in (("none", 0.1, True), ("mean", 0.0, True), ("mean", 0.1, False)):
         loss = CrossEntropyLoss(weights(5) if weighted else None, reduction=reduction, label_smoothing=smoothing)
         for input, target in ((logits(7, 5), indices(5, 7)), (logits(7, 5), probabilities(7, 5))):
             (value, slope), (compiled, compiled_slope) = both_ways(loss, input, target)
@@ -88,7 +89,7 @@ def compiled_it_is_the_same():
 
 
 def compiled_shapes_of_every_rank():
-    for shape in ((5,), (2, 5, 3), (2, 5, 2, 1, 2, 1, 2, 1, 2)):
+    for shape in ((5,), (2, 5, 2, 1, 2, 1, 2, 1, 2)):
         places = shape[:1] + shape[2:] if len(shape) > 1 else ()
         input = logits(*shape)
         target = Tensor(RANDOM.randint(0, 5, places).astype(np.int64))
@@ -106,9 +107,9 @@ def hostile_logits_compiled():
     compiled = mindspore.jit(function)
     for labels in ([0, 0, 1, 1, 2], [-100] * 5, [0, -100, -100, 0, -100]):
         target = Tensor(np.array(labels, np.int32))
-        for got, want in zip(compiled(input, target), function(input, target)):
-            close(got, want)
-        ignored = want.asnumpy()[np.array(labels) == -100]
+        want = function(input, target)
+        all_close(compiled(input, target), want)
+        ignored = want[1].asnumpy()[np.array(labels) == -100]
         assert (ignored == 0).all(), ignored  # exactly, nan logits or not
 
 
@@ -217,14 +218,19 @@ def half_precision_is_computed_wider():
 
 
 def automatic_mixed_precision():
-    inner = Net(CrossEntropyLoss(weights(5)))
-    net = mindspore.amp.auto_mixed_precision(inner, "O2")
     input, target = logits(8, 4), indices(5, 8)
-    value, slopes = mindspore.value_and_grad(net, None, net.trainable_params())(input, target)
-    x, kernel, bias = (t.asnumpy().astype(np.float32) for t in (input, inner.dense.weight, inner.dense.bias))
-    wide = cross_entropy(Tensor(x @ kernel.T + bias), target, inner.loss.weight.astype(mindspore.float32))
-    np.testing.assert_allclose(float(value.asnumpy()), float(wide.asnumpy()), rtol=5e-3)
-    assert all(np.isfinite(slope.asnumpy().astype(np.float32)).all() for slope in slopes)
+    for level in ("O1", "O2", "O3", "auto"):
+        inner = Net(CrossEntropyLoss(weights(5), label_smoothing=0.1))
+        net = mindspore.amp.auto_mixed_precision(inner, level)
+        x, kernel, bias = (t.asnumpy().astype(np.float32) for t in (input, inner.dense.weight, inner.dense.bias))
+        weight = inner.loss.weight.astype(mindspore.float32)
+        wide = float(cross_entropy(Tensor(x @ kernel.T + bias), target, weight, label_smoothing=0.1).asnumpy())
+        value, slopes = mindspore.value_and_grad(net, None, net.trainable_params())(input, target)
+        np.testing.assert_allclose(float(value.asnumpy()), wide, rtol=5e-3, err_msg=level)
+        assert all(np.isfinite(slope.asnumpy().astype(np.float32)).all() for slope in slopes)
+        if level in ("O1", "auto"):  # of the four, those that rewrite the network and its functions
+            value = mindspore.jit(net)(input, target)
+            np.testing.assert_allclose(float(value.asnumpy()), wide, rtol=5e-3, err_msg=level)
 
 
 def labels_out_of_range():
@@ -286,8 +292,7 @@ def class_probabilities_have_a_gradient():
     x, t = input.asnumpy().astype(np.float64), target.asnumpy().astype(np.float64)
     change = (wide(Tensor(x), Tensor(t + step)) - wide(Tensor(x), Tensor(t - step))).asnumpy() / 2e-3
     np.testing.assert_allclose((eager_slopes[1].asnumpy() * np.eye(5)[[0, 1, 2, 3]]).sum(), change, rtol=1e-5)
-    for got, want in zip(compiled_slopes, eager_slopes):
-        close(got, want)
+    all_close(compiled_slopes, eager_slopes)
 
 
 def large_problems_match_the_composition():
@@ -295,7 +300,7 @@ def large_problems_match_the_composition():
     input, target = logits(300, 1000), indices(1000, 300)
     places, labels = logits(3, 40, 2500), indices(40, 3, 2500)
     for x, y, classes in ((input, target, 1000), (places, labels, 40), (input, probabilities(300, 1000), 1000)):
-        for smoothing, weighted in itertools.product((0.0, 0.1), (False, True)):
+        for smoothing, weighted in ((0.0, True), (0.1, False), (0.1, True)):
             weight = weights(classes) if weighted else None
             form = portable.form_of(x.shape, x, y, weight, -100)
             call = eager.Call(form, weight, -100, "mean", smoothing, True)
@@ -319,23 +324,28 @@ def a_backward_pass_can_run_twice():
 def linear_is_the_loss_of_the_logits():
     hidden, projection = logits(37, 16), logits(150, 16)
     linear.CHUNK = 150 * 8
-    for reduction, smoothing in itertools.product(("none", "mean", "sum"), (0.0, 0.1)):
-        for target in (indices(150, 37), probabilities(37, 150)):
-            weight = weights(150)
+    for reduction, target, smoothing in (
+        ("none", indices(150, 37), 0.1),
+        ("mean", indices(150, 37), 0.0),
+        ("sum", indices(150, 37), 0.1),
+        ("none", probabilities(37, 150), 0.0),
+        ("mean", probabilities(37, 150), 0.1),
+    ):
+        arguments = (target, weights(150), -100, reduction, smoothing)
 
-            def chunked(hidden, projection):
-                return linear_cross_entropy(hidden, projection, target, weight, -100, reduction, smoothing).sum()
+        def chunked(hidden, projection, arguments=arguments):
+            return linear_cross_entropy(hidden, projection, *arguments).sum()
 
-            def whole(hidden, projection):
-                logits = mint.matmul(hidden, projection.T)
-                return cross_entropy(logits, target, weight, -100, reduction, smoothing).sum()
+        def whole(hidden, projection, arguments=arguments):
+            return cross_entropy(mint.matmul(hidden, projection.T), *arguments).sum()
 
-            (value, slopes), (want, want_slopes) = (
-                mindspore.value_and_grad(function, (0, 1))(hidden, projection) for function in (chunked, whole)
-            )
-            close(value, want, 2e-5)
-            for got, expected in zip(slopes, want_slopes):
-                close(got, expected, 2e-5)
+        (value, slopes), (want, want_slopes) = (
+            mindspore.value_and_grad(function, (0, 1))(hidden, projection) for function in (chunked, whole)
+        )
+        close(value, want, 2e-5)
+        all_close(slopes, want_slopes, 2e-5)
+    compiled = mindspore.jit(linear_cross_entropy)(hidden, projection, indices(150, 37, ignored=False))
+    assert compiled.shape == ()
 
 
 def linear_never_holds_all_logits():
