@@ -180,7 +180,8 @@ def _direct(x: Tensor, out: Tensor, part: Problem, factor: Any, _: Tensor) -> Te
     labels = part.labels.unsqueeze(1)
     p = out.gather(1, labels)
     if factor is not None:
-        out.mul_(factor)
+        if not (isinstance(factor, float) and factor == 1):
+            out.mul_(factor)
         _take_off(out, labels, factor)
     return p.log_().neg_().squeeze(1)
 
@@ -230,7 +231,11 @@ def _spread(x: Tensor, out: Tensor, part: Problem, factor: Any, products: Tensor
     shifts = torch.mul(out, coefficients, out=products.resize_(out.shape)).sum(1, keepdim=True)
     total = out.exp_().sum(1, keepdim=True)
     if factor is not None:
-        out.mul_(factor * whole / total).sub_(coefficients, alpha=factor)
+        out.mul_(factor * whole / total)
+        if isinstance(factor, float):
+            out.sub_(coefficients, alpha=factor)
+        else:
+            out.sub_(torch.mul(coefficients, factor, out=products))
     return (whole * total.log_() - shifts).squeeze(1)
 
 

@@ -141,7 +141,7 @@ def _run(
         offset = None if bias is None else bias.to(dtype)
         plan = fused.Plan.of(problem, hidden.shape[:1], reduction, dtype, upstream)
         each = torch.empty(hidden.shape[:1], dtype=dtype)
-        likes = (hidden, projection, bias)
+        likes: Any = (hidden, projection, bias)
         slopes = [torch.zeros(likes[i].shape, dtype=dtype) if wanted[i] else None for i in range(3)]
         step = max(_LEAST_ROWS, _CHUNK // problem.classes)
         buffer = torch.empty(min(step, len(hidden)), problem.classes, dtype=dtype)

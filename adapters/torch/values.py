@@ -45,8 +45,8 @@ class Labels(NamedTuple):
 def form_of(input: Tensor, target: Tensor, weight: Optional[Tensor], ignore_index: int, cached: bool) -> checks.Form:
     """`checks.form_of` for tensors. Raises SpecTypeError, SpecValueError."""
     try:
-        weight_form = (None, None) if weight is None else (tuple(weight.shape), _NAMES[weight.dtype])
-        form = (tuple(input.shape), _NAMES[input.dtype], tuple(target.shape), _NAMES[target.dtype], *weight_form)
+        weight_form: Any = (None, None) if weight is None else (tuple(weight.shape), _NAMES[weight.dtype])
+        form: Any = (tuple(input.shape), _NAMES[input.dtype], tuple(target.shape), _NAMES[target.dtype], *weight_form)
     except (AttributeError, KeyError, TypeError):  # no tensors, or dtypes that no rule allows
         for argument, value in (("input", input), ("target", target), ("weight", weight)):
             if value is not None or argument != "weight":
@@ -55,8 +55,8 @@ def form_of(input: Tensor, target: Tensor, weight: Optional[Tensor], ignore_inde
         shapes = [None if tensor is None else tuple(tensor.shape) for tensor in (input, target, weight)]
         names = [None if name is None else name.replace("torch.", "") for name in names]
         form = (shapes[0], names[0], shapes[1], names[1], shapes[2], names[2])
-    found = (checks.cached_form_of if cached else checks.form_of)(*form, ignore_index)
-    return found
+    arguments: Any = (*form, ignore_index)
+    return checks.cached_form_of(*arguments) if cached else checks.form_of(*arguments)
 
 
 def expect_tensor(argument: str, value: Any) -> None:
