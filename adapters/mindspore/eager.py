@@ -156,16 +156,21 @@ def _ignored(input: Tuple[int, ...], target: Any, call: Call) -> int:
     return int(ignored)
 
 
+def _sliceable(tensor: Any) -> Any:
+    """bfloat16 as float32: after an error inside value_and_grad MindSpore slices by StridedSlice, which lacks it."""
+    return tensors.converted(tensor, mindspore.float32) if tensor.dtype == mindspore.bfloat16 else tensor
+
+
 def _composed(input: Any, target: Any, call: Call) -> Tuple[Any, Gradients]:
     """The result in float64 and its gradients, right for every number; the rows go through in chunks."""
     wide = mindspore.float64
-    x = tensors.as_rows(input, finite=False)
+    x = _sliceable(tensors.as_rows(input, finite=False))
     weight = None if call.weight is None else tensors.converted(call.weight, wide)
     kept, spread = tensors.number(1.0 - call.smoothing, wide), tensors.number(call.smoothing / call.form.classes, wide)
     step = max(1, CHUNK // call.form.classes)
     starts = range(0, x.shape[0], step)
     if call.form.probabilities:
-        goal, classes = tensors.as_rows(target, finite=False), None
+        goal, classes = _sliceable(tensors.as_rows(target, finite=False)), None
     else:
         goal, classes = tensors.converted(target.reshape(-1), mindspore.int64), ops.arange(call.form.classes)
 
