@@ -1,10 +1,10 @@
 """The portable loss on MindSpore's fused CPU kernels, for rows that these get right, and guards that find the others.
 
 What the kernels do (measured, 2.10.0), and what follows:
-- Softmax is the fastest pass over the logits. In float32 its exp is coarse (a relative error of 2e-6, which only counts
-  beside the bound where C is below 200: up to 2.7 bounds), in float64 it is exact to 1e-15; LogSoftmax is as coarse in either
-  dtype, and Log in float32 is off by 3e-7. So small problems are computed in float64 (`dtype_of_computation`), and
-  everything that has one number a row always is.
+- Softmax is the fastest pass over the logits. In float32 its exp is coarse (a relative error of 2e-6, up to 2.7 bounds
+  where C is below 200), in float64 it is exact to 1e-15; LogSoftmax is as coarse in either dtype, and Log in float32
+  is off by 3e-7. So small problems are computed in float64 (`dtype_of_computation`), and everything that has one
+  number a row always is.
 - A nan or +inf logit makes every probability of its row 0 or nan, so -log p of the target shows it; 1e38 and -inf show
   as p = 0. The composition takes over from there.
 - log sum exp(x) is x_c - log p_c of ANY class whose p_c is no subnormal number: no pass finds the maximum.
