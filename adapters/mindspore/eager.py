@@ -88,10 +88,12 @@ def loss_and_gradients(input: Any, target: Any, call: Call) -> Tuple[Any, Gradie
 
 
 def divisor_of(input: Any, target: Any, call: Call) -> float:
-    """What the mean divides by. Refuses class indices that S6 refuses, where call.validate asks."""
+    """What the mean divides by; nan where class indices are out of range, refused where call.validate asks."""
     if call.form.probabilities:
         return float(math.prod(call.form.places))
     ignoring = _ignored((*call.form.places[:1], call.form.classes, *call.form.places[1:]), target, call)
+    if ignoring is None:
+        return math.nan
     if call.weight is None:
         return float(target.size - ignoring)
     labels = tensors.converted(target.reshape(-1), mindspore.int64)
@@ -123,6 +125,8 @@ def _fused(input: Any, target: Any, call: Call) -> Optional[Tuple[Any, Gradients
         if label.dtype not in _LABELS:
             label = tensors.converted(label, mindspore.int64)
         ignoring = _ignored(input.shape, target, call)
+        if ignoring is None:
+            return None
         rows = fused.of_indices(x, label, call.weight, call.ignore_index, ignoring, call.smoothing, room)
     if rows is None or rows.divisor == 0.0:
         return None
@@ -142,18 +146,19 @@ def _fused(input: Any, target: Any, call: Call) -> Optional[Tuple[Any, Gradients
     return tensors.scaled(mint.sum(rows.gains), -1.0 / divisor), gradients
 
 
-def _ignored(input: Tuple[int, ...], target: Any, call: Call) -> int:
-    """How many rows are ignored. Refuses class indices that are neither ignored nor in [0, C) (S6)."""
+def _ignored(input: Tuple[int, ...], target: Any, call: Call) -> Optional[int]:
+    """How many rows are ignored. Class indices that are neither ignored nor in [0, C) are refused (S6), or, where
+    call.validate doesn't ask for that, None comes back: no kernel may see them."""
     labels = target.asnumpy()  # a view: nothing is copied
     classes, ignore_index = call.form.classes, call.ignore_index
     if not 0 <= ignore_index < classes and labels.min() >= 0 and labels.max() < classes:
         return 0
-    ignored = np.count_nonzero(labels == ignore_index)
-    if call.validate:
-        wrong = ((labels < 0) | (labels >= classes)) & (labels != ignore_index)
-        if wrong.any():
+    ignored = labels == ignore_index
+    if (((labels < 0) | (labels >= classes)) & ~ignored).any():
+        if call.validate:
             checks.refuse_labels(input, labels, ignore_index)
-    return int(ignored)
+        return None
+    return int(np.count_nonzero(ignored))
 
 
 def _sliceable(tensor: Any) -> Any:

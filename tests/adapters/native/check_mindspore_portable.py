@@ -246,6 +246,9 @@ def labels_out_of_range():
         assert np.isnan(values).tolist() == [False, True, False, False], values
         slope = gradient(input, target).asnumpy()
         assert np.isnan(slope).all(1).tolist() == [False, True, False, False], slope
+        values = cross_entropy(input, target, reduction="none", validate=False).asnumpy()
+        assert np.isnan(values).tolist() == [False, True, False, False], values
+        assert np.isnan(linear_cross_entropy(input, logits(5, 5), target, weights(5), validate=False).asnumpy())
 
 
 def shapes_and_dtypes():
