@@ -19,9 +19,10 @@ def losses(x: Tensor, problem: Problem) -> Tensor:
     if problem.ignored is not None:
         x = x.masked_fill(problem.ignored.unsqueeze(1), 0)  # whatever stands there, its gradient is exactly 0
     log_p = torch.log_softmax(x, 1)
-    top = x.detach().amax(1)
-    result = top - top  # nan in rows that hold nan or +inf, and where all classes are closed (S13)
     along = problem.along(x)
+    # nan in rows with nan or +inf, and where all classes are closed (S13), else 0. With weights its gradient counts
+    # too: where a mean divides by 0 it is nan, also in a row whose every term is left out (S12, O1).
+    result = 0 * (log_p if along is not None else log_p.detach()).amax(1)
     share, keep = problem.smoothing / problem.classes, 1 - problem.smoothing
     if problem.labels is None:
         coefficients = keep * problem.probabilities + share if share else problem.probabilities
@@ -32,6 +33,8 @@ def losses(x: Tensor, problem: Problem) -> Tensor:
         if problem.weight is not None:
             coefficient = problem.weight.take(problem.labels)
             picked = coefficient * _opened(picked, coefficient)
+            # A row that _opened cut off still gets the nan of a mean over nothing: 0 * nan, and 0 of everything else.
+            result = result + 0 * log_p.masked_fill(log_p == -float("inf"), 0).sum(1)
         result = result - (keep * picked if share else picked)
     if share:
         smooth = log_p if along is None else along * _opened(log_p, along)

@@ -83,6 +83,8 @@ def nothing_selected():
         for weight in ([0, 1, 2], [0, 0, 0]):
             spec = spec_of(weight, reduction=reduction, label_smoothing=smoothing)
             compare(spec, input, np.zeros(4, np.int64), value_only=True)
+    closed = dtypes.from_float64([-INF, 0, 1], "float32")
+    compare(spec_of([0, 1, 2]), closed, np.array(0))
 
 
 def one_class_and_one_row():
