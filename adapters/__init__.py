@@ -200,7 +200,8 @@ def load(name: str) -> ModuleType:
         raise Unavailable(name, f"no adapter imports as {path!r} ({type(error).__name__}: {error})", remedy) from error
     missing = [required for required in REQUIRED if not hasattr(module, required)]
     if missing:
-        raise Unavailable(name, f"the module {path!r} lacks {', '.join(missing)}", "See adapters/torch/native.py for a model.")
+        remedy = "See adapters/torch/native.py for a model."
+        raise Unavailable(name, f"the module {path!r} lacks {', '.join(missing)}", remedy)
     return module
 
 
