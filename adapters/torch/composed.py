@@ -33,8 +33,6 @@ def losses(x: Tensor, problem: Problem) -> Tensor:
         if problem.weight is not None:
             coefficient = problem.weight.take(problem.labels)
             picked = coefficient * _opened(picked, coefficient)
-            # A row that _opened cut off still gets the nan of a mean over nothing: 0 * nan, and 0 of everything else.
-            result = result + 0 * log_p.masked_fill(log_p == -float("inf"), 0).sum(1)
         result = result - (keep * picked if share else picked)
     if share:
         smooth = log_p if along is None else along * _opened(log_p, along)
