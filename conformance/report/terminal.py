@@ -5,7 +5,7 @@ Reads at 80 columns and without colour: a cell is text, colour only repeats what
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+from typing import Any, Mapping, Sequence
 
 from rich import box
 from rich.console import Console
@@ -27,9 +27,36 @@ STYLES = {
 }
 
 
+_LABELS = 19  # what the first column needs; longer labels fold
+
+
 def show(report: Mapping[str, Any], console: Console) -> None:
-    """Prints the report (an xent-report/1 object) to the console."""
-    implementations = report["implementations"]
+    """Prints the report (an xent-report/1 object) to the console, in as many tables as its width demands."""
+    for implementations in _groups(report["implementations"], console.width - _LABELS):
+        console.print(_table(report, implementations))
+    for line in matrix.notes(report):
+        console.print(Text(line))
+
+
+def _groups(implementations: Sequence[Mapping[str, Any]], width: int) -> list[Sequence[Mapping[str, Any]]]:
+    """The columns of each table: all where they fit, else the native losses before the portable ones."""
+    widths = {item["id"]: 1 + max(9, len(item["id"])) for item in implementations}
+    if sum(widths.values()) <= width:
+        return [implementations]
+    groups: list[list[Mapping[str, Any]]] = []
+    for portable in (False, True):
+        room = 0
+        for item in implementations:
+            if (item["mode"] == "portable") is portable:
+                if widths[item["id"]] > room:
+                    groups.append([])
+                    room = width
+                groups[-1].append(item)
+                room -= widths[item["id"]]
+    return [*groups]
+
+
+def _table(report: Mapping[str, Any], implementations: Sequence[Mapping[str, Any]]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), expand=False)
     table.add_column("", overflow="fold")
     for implementation in implementations:
@@ -43,14 +70,12 @@ def show(report: Mapping[str, Any], console: Console) -> None:
     planned = report["case_set"]["count"]
     table.add_row(Text("planned", style="bold"), *[Text(str(planned), style="bold") for _ in implementations])
 
-    for title, rows in matrix.sections(report):
+    for title, rows in matrix.sections({**report, "implementations": implementations}):
         table.add_section()
         table.add_row(Text(title, style="bold"))
         for label, cells in rows:
             table.add_row(label, *[Text(cell.text, style=STYLES[cell.worst]) for cell in cells])
-    console.print(table)
-    for line in matrix.notes(report):
-        console.print(Text(line))
+    return table
 
 
 def _heading(implementation: Mapping[str, Any]) -> Text:

@@ -114,6 +114,35 @@ def test_the_terminal_shows_everything_without_colour(report, width):
     assert "\x1b" not in text
 
 
+def test_a_narrow_terminal_gets_several_tables_and_loses_no_cell():
+    names = [
+        "torch",
+        "torch+xent",
+        "mint",
+        "mint+xent",
+        "mint-jit",
+        "mindspore",
+        "mindspore+xent",
+        "oneflow",
+        "oneflow+xent",
+        "numpy",
+    ]
+    columns = [
+        {"id": name, "name": name, "version": "1", "device": "cpu", "mode": "portable" if "+" in name else "eager", "kernels": "native"}
+        for name in names
+    ]  # fmt: skip
+    rows = [judge.Verdict(one.id, name, "unsupported") for name in names for one in CASES]
+    report = model.assemble(CASES, columns, rows, [])
+    for width, tables in ((80, 2), (160, 1)):
+        out = io.StringIO()
+        terminal.show(report, Console(file=out, width=width, no_color=True))
+        text = out.getvalue()
+        assert text.count("VERDICTS") == tables
+        assert "…" not in text
+        assert all(name in text for name in names)
+        assert max(map(len, text.splitlines())) <= width
+
+
 class Tags(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
