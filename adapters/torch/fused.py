@@ -11,17 +11,14 @@ again, one by one, by `composed`, in float64.
 from __future__ import annotations
 
 import math
-import threading
 from typing import Any, Callable, Iterator, NamedTuple, Optional, Tuple
 
 from . import composed, pages
 from .problem import Problem, Tensor, divisor, torch, with_classes
 
-_CHUNK = 1 << 19  # elements: with the logits and the gradient 4 MiB of float32
+_CHUNK = 1 << 22  # elements: 16 MiB of float32; smaller ones wait for the other threads more often than they gain
 _SOFTMAX_CLASSES = 64  # classes from which on torch's softmax kernel beats its parts
 _SURE = 69.0  # losses above it belong to probabilities that have lost digits to underflow
-
-_local = threading.local()
 
 
 class Outcome(NamedTuple):
@@ -50,7 +47,7 @@ def run(x: Tensor, problem: Problem, reduction: str, gradient: bool) -> Outcome:
         plan = plan._replace(compute=_direct)
     each = torch.empty(places, dtype=dtype)
     slope = pages.empty_like(x, dtype) if gradient else None
-    scratch, products = workspace(dtype)
+    scratch, products = torch.empty(0, dtype=dtype), torch.empty(0, dtype=dtype)
     size = _CHUNK if problem.probabilities is None else _CHUNK // 2  # which brings two more tensors of that size
     for index in chunks(places, problem.classes, size):
         logits = x[with_classes(index)].to(dtype)
@@ -149,14 +146,6 @@ class Plan(NamedTuple):
         if not math.isfinite(total.item()):
             total = each.sum(dtype=torch.float64)  # the mean may be finite although the sum is not
         return total / self.below if self.reduction == "mean" else total
-
-
-def workspace(dtype: Any) -> Tuple[Tensor, Tensor]:
-    """Two tensors of a chunk's size, this thread's own, kept from call to call: fresh memory costs a fault a page."""
-    if getattr(_local, "dtype", None) != dtype:
-        _local.dtype, _local.tensors = dtype, (torch.empty(0, dtype=dtype), torch.empty(0, dtype=dtype))
-    tensors: Tuple[Tensor, Tensor] = _local.tensors
-    return tensors
 
 
 def chunks(places: Any, classes: int, size: int) -> Iterator[Tuple[slice, ...]]:

@@ -154,15 +154,15 @@ def forward_alone_makes_no_gradient():
 
 
 def one_tensor_of_the_logits_size_is_all():
-    x = torch.randn(512, 8192, requires_grad=True)
-    y = torch.zeros(512, dtype=torch.int64)
+    x = torch.randn(2048, 8192, requires_grad=True)
+    y = torch.zeros(2048, dtype=torch.int64)
     with torch.profiler.profile(profile_memory=True) as profile:
         cross_entropy(x, y).backward()
     most = peak(profile)
     assert x.nbytes <= most < 1.6 * x.nbytes, most / x.nbytes
     with torch.profiler.profile(profile_memory=True) as profile, torch.no_grad():
         cross_entropy(x, y)
-    assert peak(profile) < 0.3 * x.nbytes, peak(profile) / x.nbytes
+    assert peak(profile) < 0.4 * x.nbytes, peak(profile) / x.nbytes
 
 
 def linear_holds_no_logits():
