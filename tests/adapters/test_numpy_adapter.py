@@ -30,7 +30,7 @@ def specs(count: int) -> list[CrossEntropySpec]:
 @pytest.mark.parametrize("spec", specs(40), ids=repr)
 def test_from_native_and_source_give_the_spec_back(spec):
     assert adapter.from_native(adapter.to_native(spec)) == spec
-    loss = eval(adapter.source(spec), {"numpy": np, "xent": xent})
+    loss = eval(adapter.source(spec), {"numpy": np, "xent": xent})  # our own text: that it evaluates is the claim
     assert adapter.from_native(loss) == spec
     assert repr(loss) == adapter.source(spec)
 

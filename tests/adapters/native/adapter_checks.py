@@ -155,7 +155,7 @@ def common(kit):
 
     def source_evaluates_to_the_same_loss():
         for spec in random_specs(kit, 100, seed=2):
-            loss = eval(adapter.source(spec), {name: kit.framework})
+            loss = eval(adapter.source(spec), {name: kit.framework})  # our own text: that it evaluates is the claim
             assert type(loss) is kit.loss
             same(adapter.from_native(loss), spec, adapter.source(spec))
 
