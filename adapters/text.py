@@ -11,6 +11,7 @@ from xent import dtypes
 from xent.spec import Arguments, CrossEntropySpec
 
 DEFAULTS = Arguments()
+NEEDS_XENT = "# needs xent beside the framework: PYTHONPATH=<the folder that holds the package xent>\n"
 
 
 def call(constructor: str, spec: CrossEntropySpec | Arguments, tensor: str) -> str:
@@ -31,6 +32,12 @@ def call(constructor: str, spec: CrossEntropySpec | Arguments, tensor: str) -> s
         if type(value) is not type(default) or value != default:  # the integer 0 is not 0.0 to every framework
             written.append(f"{name}={literal(value)}")
     return f"{constructor}({', '.join(written)})"
+
+
+def with_import(script: str, module: str) -> str:
+    """A script whose first line imports the framework, as one that imports this module of xent after it."""
+    first, rest = script.split("\n", 1)
+    return f"{NEEDS_XENT}{first}\nimport {module}\n{rest}"
 
 
 def literal(value: Any) -> str:

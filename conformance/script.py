@@ -10,11 +10,10 @@ from types import ModuleType
 
 from xent import dtypes
 from xent.adapters import layout
-from xent.adapters.text import literal
+from xent.adapters.text import NEEDS_XENT, literal
 from xent.conformance.case import Case
 
 _GENERIC = """\
-# needs xent beside the framework: PYTHONPATH=<the folder that holds the package xent>
 import {module} as adapter
 from xent import dtypes
 from xent.spec import Arguments
@@ -43,7 +42,7 @@ def reproduce(adapter: ModuleType, case: Case) -> str:
 def _generic(adapter: ModuleType, case: Case) -> str:
     array = 'dtypes.from_data({data}, "{dtype}")'
     arguments = case.arguments
-    return _GENERIC.format(
+    return NEEDS_XENT + _GENERIC.format(
         module=adapter.__name__,
         weight=None if arguments.weight is None else _tensor(arguments.weight, array, "transpose"),
         ignore_index=literal(arguments.ignore_index),

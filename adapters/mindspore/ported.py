@@ -11,7 +11,7 @@ from xent.spec import Arguments, CrossEntropySpec
 
 from .. import Capabilities, Evaluation, phase
 from ..framework import expect_loss, framework
-from ..text import call
+from ..text import call, with_import
 from . import native
 from .native import FRAMEWORK, NAME, TENSOR, as_array, as_tensor, as_weight, device, prepare, version
 
@@ -21,7 +21,7 @@ __all__ = [
 ]  # fmt: skip
 
 MODE = "portable"
-SCRIPT = native.SCRIPT.replace("import mindspore\n", "import mindspore\nimport xent.adapters.mindspore\n", 1)
+SCRIPT = with_import(native.SCRIPT, "xent.adapters.mindspore")
 capabilities = Capabilities()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xent.spec import Arguments, CrossEntropySpec
 
-from ..mindspore.native import SCRIPT as _SCRIPT
+from ..mindspore import native
 from ..mindspore.ported import (
     MODE,
     TENSOR,
@@ -17,7 +17,7 @@ from ..mindspore.ported import (
     to_native,
     version,
 )
-from ..text import call
+from ..text import call, with_import
 from . import FRAMEWORK, NAME
 
 __all__ = [
@@ -25,7 +25,7 @@ __all__ = [
     "prepare", "source", "to_native", "version",
 ]  # fmt: skip
 
-SCRIPT = _SCRIPT.replace("import mindspore\n", "import mindspore\nimport xent.adapters.mint\n", 1)
+SCRIPT = with_import(native.SCRIPT, "xent.adapters.mint")
 
 
 def source(spec: CrossEntropySpec | Arguments) -> str:

@@ -9,10 +9,11 @@ import numpy as np
 from xent import dtypes
 from xent.adapters import Capabilities, Evaluation, phase
 from xent.adapters.framework import expect_loss, framework
-from xent.adapters.text import call
+from xent.adapters.text import call, with_import
 from xent.spec import Arguments, CrossEntropySpec
 
-from .native import FRAMEWORK, NAME, SCRIPT, TENSOR, as_array, as_tensor, as_weight, version
+from . import native
+from .native import FRAMEWORK, NAME, TENSOR, as_array, as_tensor, as_weight, version
 
 __all__ = [
     "FRAMEWORK", "MODE", "NAME", "SCRIPT", "TENSOR", "capabilities", "evaluate", "from_call", "from_native", "source",
@@ -20,6 +21,7 @@ __all__ = [
 ]  # fmt: skip
 
 MODE = "portable"
+SCRIPT = with_import(native.SCRIPT, "xent.adapters.torch")
 capabilities = Capabilities()
 
 
