@@ -51,4 +51,4 @@ def reduced(each: Tensor, problem: Problem, reduction: str) -> Tensor:
         return each
     if reduction == "sum":
         return each.sum()
-    return each.sum() / divisor(problem, each.numel(), each.dtype)
+    return each.sum() / divisor(problem, problem.weights(), each.numel(), each.dtype)

@@ -17,7 +17,7 @@ from . import composed, pages
 from .problem import Problem, Tensor, divisor, torch, with_classes
 
 _CHUNK = 1 << 22  # elements: 16 MiB of float32; smaller ones wait for the other threads more often than they gain
-_SOFTMAX_CLASSES = 64  # classes from which on torch's softmax kernel beats its parts
+_SOFTMAX_CLASSES = 64  # classes from which on torch's softmax kernels beat their parts
 _SURE = 69.0  # losses above it belong to probabilities that have lost digits to underflow
 
 
@@ -40,23 +40,28 @@ def run(x: Tensor, problem: Problem, reduction: str, gradient: bool) -> Outcome:
         reduction: ``"none"``, ``"mean"`` or ``"sum"``.
         gradient: whether to compute it.
     """
-    dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
+    dtype = torch.float64 if x.dtype is torch.float64 else torch.float32
     places = x.shape[:1] + x.shape[2:]
     plan = Plan.of(problem, places, reduction, dtype)
     if plan.compute is _picked and x.dim() == 2 and problem.classes >= _SOFTMAX_CLASSES:
         plan = plan._replace(compute=_direct)
-    each = torch.empty(places, dtype=dtype)
     slope = pages.empty_like(x, dtype) if gradient else None
     scratch, products = torch.empty(0, dtype=dtype), torch.empty(0, dtype=dtype)
     size = _CHUNK if problem.probabilities is None else _CHUNK // 2  # which brings two more tensors of that size
-    for index in chunks(places, problem.classes, size):
-        logits = x[with_classes(index)].to(dtype)
-        out = scratch.resize_(logits.shape) if slope is None else slope[with_classes(index)]
-        each[index] = plan.sweep(index, logits, out, gradient, products)
-    each, doubtful = plan.settled((...,), each)
-    if doubtful.any():
+    if x.numel() <= size:
+        logits = x if x.dtype is dtype else x.to(dtype)
+        out = scratch.resize_(x.shape) if slope is None else slope
+        each = plan.sweep(None, logits, out, gradient, products)
+    else:
+        each = torch.empty(places, dtype=dtype)
+        for index in chunks(places, problem.classes, size):
+            logits = x[with_classes(index)].to(dtype)
+            out = scratch.resize_(logits.shape) if slope is None else slope[with_classes(index)]
+            each[index] = plan.sweep(index, logits, out, gradient, products)
+    each, doubtful = plan.settled(None, each)
+    if doubtful is not None:
         each = each.to(torch.float64)
-        for some in doubtful.nonzero().split(max(1, _CHUNK // problem.classes)):
+        for some in doubtful.split(max(1, _CHUNK // problem.classes)):
             rows = some.unbind(1)
             each[rows], slopes = plan.mended(rows, x[with_classes(rows)], gradient)
             if slope is not None:
@@ -72,8 +77,8 @@ class Plan(NamedTuple):
         reduction: ``"none"``, ``"mean"`` or ``"sum"``.
         below: what the sum is divided by: 1 but for the mean.
         weights: of each row's label, where they aren't part of the coefficients; None for ones.
-        scale: what each row's gradient is multiplied with, a number or a tensor of the labels' shape, 0 where ignored.
-        factors: the same with weights.
+        scale: what each row's gradient is multiplied with, a number or a tensor of the labels' shape.
+        factors: the same with weights, 0 where ignored.
         compute: the function of a chunk.
     """
 
@@ -93,37 +98,55 @@ class Plan(NamedTuple):
             dtype: of computation.
             upstream: the gradient of what follows with respect to the rows' losses: 1, or a tensor of their shape.
         """
-        below = float(divisor(problem, places.numel(), torch.float64)) if reduction == "mean" else 1.0
+        ignored = problem.ignored
+        weights = problem.weights()
+        below = 1.0
+        if reduction == "mean":
+            below = float(divisor(problem, weights, places.numel(), torch.float64))
         scale: Any = upstream / below if below else math.inf
-        if problem.ignored is not None:
-            # 0 also where a mean over nothing makes the others infinite or nan.
-            scale = torch.as_tensor(scale, dtype=dtype).expand(places).masked_fill(problem.ignored, 0)
-        weights: Tensor = None
-        factors = scale
         compute: Callable[..., Tensor] = _spread
         if problem.labels is not None:
             compute = _smoothed if problem.smoothing else _picked
-            if problem.weight is not None and not problem.smoothing:
-                weights = problem.weights()
-                factors = weights * scale
-                if problem.ignored is not None:
-                    factors = factors.masked_fill(problem.ignored, 0)
+        if compute is not _picked or problem.weight is None:
+            weights = None  # counted already, or part of the coefficients
+        factors = scale if weights is None else weights * scale
+        if ignored is not None:
+            # 0 also where a mean over nothing makes the others infinite or nan.
+            factors = torch.as_tensor(factors, dtype=dtype).expand(places).masked_fill(ignored, 0)
         return cls(problem, reduction, below, weights, scale, factors, compute)
 
-    def sweep(self, index: Tuple[Any, ...], x: Tensor, out: Tensor, gradient: bool, products: Tensor) -> Tensor:
-        """Losses of the rows at this index, still to be settled; their gradients go to `out`, which may be x."""
+    def sweep(self, index: Any, x: Tensor, out: Tensor, gradient: bool, products: Tensor) -> Tensor:
+        """Losses of the rows at this index, still to be settled; their gradients go to `out`, which may be x.
+
+        Args:
+            index: as `Problem.at` takes it; None for all rows.
+        """
         factor = None
         if gradient:
-            factor = self.factors if isinstance(self.factors, float) else self.factors[index].unsqueeze(1)
-        return self.compute(x, out, self.problem.at(index), factor, products)
+            factor = self.factors
+            if not isinstance(factor, float):
+                factor = (factor if index is None else factor[index]).unsqueeze(1)
+        return self.compute(x, out, self.problem if index is None else self.problem.at(index), factor, products)
 
-    def settled(self, index: Tuple[Any, ...], losses: Tensor) -> Tuple[Tensor, Tensor]:
-        """Losses with their weights, 0 where ignored; and which rows must be mended, ignored ones included."""
-        doubtful = ~(losses.abs() <= (_SURE if self.compute is _direct else torch.finfo(losses.dtype).max))
+    def settled(self, index: Any, losses: Tensor) -> Tuple[Tensor, Tensor]:
+        """Losses with their weights, 0 where ignored; and where rows must be mended, ignored ones included.
+
+        Args:
+            index: as for `sweep`.
+
+        Returns:
+            Losses, and the places of doubtful ones as `torch.Tensor.nonzero` lists them; None where there is none.
+        """
+        sure = _SURE if self.compute is _direct else torch.finfo(losses.dtype).max
+        low, high = losses.aminmax()  # a nan comes out as nan
+        doubtful = None
+        if not (low.item() >= -sure and high.item() <= sure):
+            doubtful = (~(losses.abs() <= sure)).nonzero()
         if self.weights is not None:
-            losses = losses * self.weights[index]
-        if self.problem.ignored is not None:
-            losses = losses.masked_fill(self.problem.ignored[index], 0)
+            losses = losses * (self.weights if index is None else self.weights[index])
+        ignored = self.problem.ignored
+        if ignored is not None:
+            losses = losses.masked_fill(ignored if index is None else ignored[index], 0)
         return losses, doubtful
 
     def mended(self, index: Tuple[Tensor, ...], x: Tensor, gradient: bool) -> Tuple[Tensor, Any]:
@@ -136,7 +159,10 @@ class Plan(NamedTuple):
         if not gradient:
             return losses, None
         (rows,) = torch.autograd.grad(total, x)
-        return losses.detach(), rows.mul_(self.scale if isinstance(self.scale, float) else self.scale[index][:, None])
+        scale = self.scale if isinstance(self.scale, float) else self.scale[index]
+        if self.problem.ignored is not None:
+            scale = torch.as_tensor(scale, dtype=rows.dtype).masked_fill(self.problem.ignored[index], 0)
+        return losses.detach(), rows.mul_(scale if isinstance(scale, float) else scale.unsqueeze(1))
 
     def reduced(self, each: Tensor) -> Tensor:
         """The losses of all rows as the plan reduces them."""
@@ -189,7 +215,7 @@ def _picked(x: Tensor, out: Tensor, part: Problem, factor: Any, _: Tensor) -> Te
 
 def _smoothed(x: Tensor, out: Tensor, part: Problem, factor: Any, products: Tensor) -> Tensor:
     """W log s - sum a d for labels with smoothing; out: factor (p W - a)."""
-    torch.sub(x, x.amax(1, keepdim=True), out=out)
+    normal = _logarithms(x, out)
     share, labels = part.smoothing / part.classes, part.labels.unsqueeze(1)
     own, whole, along = 1 - part.smoothing, 1.0, part.along(x)
     if along is not None:
@@ -197,35 +223,57 @@ def _smoothed(x: Tensor, out: Tensor, part: Problem, factor: Any, products: Tens
         whole = own + share * along.sum()
     shift = out.gather(1, labels)
     shifts = (out if along is None else torch.mul(out, along, out=products.resize_(out.shape))).sum(1, keepdim=True)
-    total = out.exp_().sum(1, keepdim=True)
+    losses = own * shift + share * shifts
+    total = None if normal else out.exp_().sum(1, keepdim=True)
+    if total is not None:
+        losses = losses.sub_(whole * total.log())
     if factor is not None:
-        out.mul_(factor * whole / total)
-        if along is None:
-            out.sub_(factor * share)
+        slope = factor * whole if total is None else factor * whole / total
+        if total is None:
+            out.exp_()
+        if isinstance(slope, float):
+            torch.add(torch.tensor(-factor * share, dtype=out.dtype), out, alpha=slope, out=out)  # in one pass
+        elif along is None:
+            out.mul_(slope).sub_(factor * share)
         else:
-            out.addcmul_(torch.as_tensor(factor, dtype=out.dtype), along, value=-share)
+            out.mul_(slope).addcmul_(torch.as_tensor(factor, dtype=out.dtype), along, value=-share)
         _take_off(out, labels, factor * own)
-    return (whole * total.log_() - own * shift - share * shifts).squeeze(1)
+    return losses.neg_().squeeze(1)
 
 
 def _spread(x: Tensor, out: Tensor, part: Problem, factor: Any, products: Tensor) -> Tensor:
     """W log s - sum a d for class probabilities; out: factor (p W - a)."""
-    torch.sub(x, x.amax(1, keepdim=True), out=out)
+    normal = _logarithms(x, out)
     coefficients, along = part.probabilities.to(out.dtype), part.along(x)
     if part.smoothing:
         coefficients = coefficients * (1 - part.smoothing) + part.smoothing / part.classes
     if along is not None:
         coefficients = coefficients * along
-    whole = coefficients.sum(1, keepdim=True)
-    shifts = torch.mul(out, coefficients, out=products.resize_(out.shape)).sum(1, keepdim=True)
-    total = out.exp_().sum(1, keepdim=True)
+    losses = torch.mul(out, coefficients, out=products.resize_(out.shape)).sum(1, keepdim=True)
+    if factor is not None or not normal:
+        whole = coefficients.sum(1, keepdim=True)
+        out.exp_()
+    if not normal:
+        total = out.sum(1, keepdim=True)
+        losses.sub_(whole * total.log())
+        whole.div_(total)
     if factor is not None:
-        out.mul_(factor * whole / total)
+        out.mul_(whole.mul_(factor))
         if isinstance(factor, float):
             out.sub_(coefficients, alpha=factor)
         else:
             out.sub_(torch.mul(coefficients, factor, out=products))
-    return (whole * total.log_() - shifts).squeeze(1)
+    return losses.neg_().squeeze(1)
+
+
+def _logarithms(x: Tensor, out: Tensor) -> bool:
+    """Writes log p to out and returns whether it is that: else it is d, whose kernel costs less for few classes."""
+    normal = x.dim() == 2 and x.shape[1] >= _SOFTMAX_CLASSES and out is not x
+    if normal:
+        torch.log_softmax(x, 1, out=out)
+    else:
+        torch.sub(x, x.amax(1, keepdim=True), out=out)
+    return normal
 
 
 def _take_off(out: Tensor, labels: Tensor, amount: Any) -> None:

@@ -153,8 +153,8 @@ def _run(
             logits = logits if offset is None else logits.add_(offset)
             raw = plan.sweep((some,), logits, logits, gradient, products)
             losses, doubtful = plan.settled((some,), raw)
-            if doubtful.any():
-                inside = doubtful.nonzero().squeeze(1)
+            if doubtful is not None:
+                inside = doubtful.squeeze(1)
                 again = torch.nn.functional.linear(part[inside], narrow, offset)
                 losses64, rows = plan.mended((inside + start,), again, gradient)
                 losses = losses.to(torch.float64)

@@ -52,7 +52,9 @@ class Problem(NamedTuple):
         return None if self.weight is None else self.weight.reshape((-1,) + (1,) * (x.dim() - 2))
 
     def weights(self) -> Tensor:
-        """The weight of each label, 0 where ignored; None where there is neither weight nor anything ignored."""
+        """The weight of each label, 0 where ignored; None where all rows count the same."""
+        if self.labels is None:
+            return None
         if self.weight is not None:
             weights = self.weight.take(self.labels)
             return weights if self.ignored is None else weights.masked_fill(self.ignored, 0)
@@ -64,16 +66,14 @@ def with_classes(index: Tuple[Any, ...]) -> Tuple[Any, ...]:
     return (index[0], slice(None), *index[1:])
 
 
-def divisor(problem: Problem, rows: Any, dtype: Any) -> Any:
+def divisor(problem: Problem, weights: Tensor, rows: Any, dtype: Any) -> Any:
     """What the mean divides by (S9 to S12), a number or a 0-d tensor: nan where every selected weight is 0.
 
     Args:
+        weights: `problem.weights()`.
         rows: how many rows there are.
         dtype: to add weights in.
     """
-    if problem.labels is None:
-        return rows
-    weights = problem.weights()
     if weights is None:
         return rows
     if problem.weight is None:
