@@ -47,7 +47,7 @@ def run(x: Tensor, problem: Problem, reduction: str, gradient: bool) -> Outcome:
         plan = plan._replace(compute=_direct)
     slope = pages.empty_like(x, dtype) if gradient else None
     scratch, products = torch.empty(0, dtype=dtype), torch.empty(0, dtype=dtype)
-    size = _CHUNK if problem.probabilities is None else _CHUNK // 2  # which brings two more tensors of that size
+    size = _CHUNK if problem.probabilities is None else _CHUNK // 8  # read by turns with two more of that size
     if x.numel() <= size:
         logits = x if x.dtype is dtype else x.to(dtype)
         out = scratch.resize_(x.shape) if slope is None else slope
@@ -215,7 +215,11 @@ def _picked(x: Tensor, out: Tensor, part: Problem, factor: Any, _: Tensor) -> Te
 
 def _smoothed(x: Tensor, out: Tensor, part: Problem, factor: Any, products: Tensor) -> Tensor:
     """W log s - sum a d for labels with smoothing; out: factor (p W - a)."""
-    normal = _logarithms(x, out)
+    normal = x.dim() == 2 and x.shape[1] >= _SOFTMAX_CLASSES and out is not x  # whether out holds log p rather than d
+    if normal:
+        torch.log_softmax(x, 1, out=out)
+    else:
+        torch.sub(x, x.amax(1, keepdim=True), out=out)
     share, labels = part.smoothing / part.classes, part.labels.unsqueeze(1)
     own, whole, along = 1 - part.smoothing, 1.0, part.along(x)
     if along is not None:
@@ -223,57 +227,45 @@ def _smoothed(x: Tensor, out: Tensor, part: Problem, factor: Any, products: Tens
         whole = own + share * along.sum()
     shift = out.gather(1, labels)
     shifts = (out if along is None else torch.mul(out, along, out=products.resize_(out.shape))).sum(1, keepdim=True)
-    losses = own * shift + share * shifts
-    total = None if normal else out.exp_().sum(1, keepdim=True)
-    if total is not None:
-        losses = losses.sub_(whole * total.log())
-    if factor is not None:
-        slope = factor * whole if total is None else factor * whole / total
-        if total is None:
-            out.exp_()
-        if isinstance(slope, float):
-            torch.add(torch.tensor(-factor * share, dtype=out.dtype), out, alpha=slope, out=out)  # in one pass
-        elif along is None:
-            out.mul_(slope).sub_(factor * share)
+    losses = -own * shift - share * shifts
+    if factor is not None or not normal:
+        out.exp_()
+    slope = None if factor is None else factor * whole
+    if not normal:
+        total = out.sum(1, keepdim=True)
+        losses = losses + whole * total.log()
+        slope = None if slope is None else slope / total
+    if isinstance(slope, float):
+        torch.add(torch.tensor(-factor * share, dtype=out.dtype), out, alpha=slope, out=out)  # in one pass
+    elif slope is not None:
+        out.mul_(slope)
+        if along is None:
+            out.sub_(factor * share)
         else:
-            out.mul_(slope).addcmul_(torch.as_tensor(factor, dtype=out.dtype), along, value=-share)
+            out.addcmul_(torch.as_tensor(factor, dtype=out.dtype), along, value=-share)
+    if factor is not None:
         _take_off(out, labels, factor * own)
-    return losses.neg_().squeeze(1)
+    return losses.squeeze(1)
 
 
 def _spread(x: Tensor, out: Tensor, part: Problem, factor: Any, products: Tensor) -> Tensor:
     """W log s - sum a d for class probabilities; out: factor (p W - a)."""
-    normal = _logarithms(x, out)
+    torch.sub(x, x.amax(1, keepdim=True), out=out)
     coefficients, along = part.probabilities.to(out.dtype), part.along(x)
     if part.smoothing:
         coefficients = coefficients * (1 - part.smoothing) + part.smoothing / part.classes
     if along is not None:
         coefficients = coefficients * along
-    losses = torch.mul(out, coefficients, out=products.resize_(out.shape)).sum(1, keepdim=True)
-    if factor is not None or not normal:
-        whole = coefficients.sum(1, keepdim=True)
-        out.exp_()
-    if not normal:
-        total = out.sum(1, keepdim=True)
-        losses.sub_(whole * total.log())
-        whole.div_(total)
+    whole = coefficients.sum(1, keepdim=True)
+    shifts = torch.mul(out, coefficients, out=products.resize_(out.shape)).sum(1, keepdim=True)
+    total = out.exp_().sum(1, keepdim=True)
     if factor is not None:
-        out.mul_(whole.mul_(factor))
+        out.mul_(factor * whole / total)
         if isinstance(factor, float):
             out.sub_(coefficients, alpha=factor)
         else:
             out.sub_(torch.mul(coefficients, factor, out=products))
-    return losses.neg_().squeeze(1)
-
-
-def _logarithms(x: Tensor, out: Tensor) -> bool:
-    """Writes log p to out and returns whether it is that: else it is d, whose kernel costs less for few classes."""
-    normal = x.dim() == 2 and x.shape[1] >= _SOFTMAX_CLASSES and out is not x
-    if normal:
-        torch.log_softmax(x, 1, out=out)
-    else:
-        torch.sub(x, x.amax(1, keepdim=True), out=out)
-    return normal
+    return (whole * total.log_() - shifts).squeeze(1)
 
 
 def _take_off(out: Tensor, labels: Tensor, amount: Any) -> None:
