@@ -124,12 +124,15 @@ class Worker:
             if isinstance(entry, dict):
                 yield entry
 
-    def stderr_tail(self, since: int = 0) -> str:
-        """The end of what it wrote to stderr after the first `since` bytes, without colours and control characters."""
+    def stderr_tail(self, since: int = 0, until: int | None = None) -> str:
+        """The end of what it wrote to stderr between these bytes, without colours and control characters."""
         with open(self._folder / "stderr", "rb") as file:
             size = file.seek(0, os.SEEK_END)
-            file.seek(max(since if since <= size else 0, size - 4 * _TAIL))
-            text = file.read().decode("utf-8", "replace")
+            if since > size:  # the file was trimmed
+                since, until = 0, None
+            end = size if until is None else min(until, size)
+            begin = file.seek(max(since, end - 4 * _TAIL))
+            text = file.read(max(0, end - begin)).decode("utf-8", "replace")
         return _UNPRINTABLE.sub("", text).strip()[-_TAIL:]
 
     def trim_output(self) -> None:

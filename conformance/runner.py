@@ -234,6 +234,9 @@ class _Run:
                 elif "case" in entry:
                     self._record(entry)
                     current = ""
+                elif "died" in entry and current:
+                    self._crash(current, int(entry["died"]), worker.stderr_tail(offset, int(entry["stderr"])))
+                    current = ""
                 elif "end" in entry:
                     return
             if killed or status is not None:
@@ -241,10 +244,13 @@ class _Run:
                 if killed and current and current == overdue:
                     self._record({"case": current, "outcome": "timeout", "stderr": tail})
                 elif current and status is not None and not killed:
-                    self._record({"case": current, "outcome": "crash", "signal": death(status), "stderr": tail})
+                    self._crash(current, status, tail)
                 return
             worker.trim_output()
             self._sleep()
+
+    def _crash(self, case: str, status: int, stderr: str) -> None:
+        self._record({"case": case, "outcome": "crash", "signal": death(status), "stderr": stderr})
 
     def _sleep(self) -> None:
         if self.stop.wait(_POLL):

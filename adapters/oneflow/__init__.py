@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .native import (
+    FORKS,
     FRAMEWORK,
     NAME,
     SCRIPT,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from .portable import CrossEntropyLoss, cross_entropy
 
 __all__ = [
+    "FORKS",
     "FRAMEWORK",
     "NAME",
     "SCRIPT",

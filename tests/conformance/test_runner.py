@@ -37,10 +37,11 @@ def number_of(record):
     return arrays.decode(record["value"]).item() - 1
 
 
-def test_an_abort_in_every_tenth_case_costs_every_tenth_case(tmp_path):
+@pytest.mark.parametrize(("name", "restarts"), [("aborts", 4), ("aborts_in_forks", 0)])
+def test_an_abort_in_every_tenth_case_costs_every_tenth_case(name, restarts, tmp_path):
     cases = [make_case(number) for number in range(40)]
     events = []
-    found = run("aborts", cases, tmp_path, on_event=events.append)
+    found = run(name, cases, tmp_path, on_event=events.append)
     assert found.complete
     assert found.footer == {"complete": True, "planned": 40, "recorded": 40}
     assert [record["case"] for record in found.records] == [case.id for case in cases]
@@ -54,10 +55,10 @@ def test_an_abort_in_every_tenth_case_costs_every_tenth_case(tmp_path):
             assert record["outcome"] == "value"
             assert number_of(record) == number
             assert arrays.decode(record["gradient"]).shape == (2, 3)
-    assert [event.kind for event in events].count("restarted") == 4
+    assert [event.kind for event in events].count("restarted") == restarts
     assert [event.done for event in events if event.kind == "recorded"] == list(range(1, 41))
     assert (events[0].kind, events[-1].kind) == ("started", "finished")
-    assert [path.name for path in tmp_path.iterdir()] == ["plugins.aborts.jsonl"]
+    assert [path.name for path in tmp_path.iterdir()] == [f"plugins.{name}.jsonl"]
 
 
 def test_one_case_that_sleeps_for_ever_is_one_timeout(tmp_path):
@@ -94,14 +95,14 @@ OUTCOMES = {
 }
 
 
-@pytest.fixture(scope="module")
-def misbehaviour(tmp_path_factory):
+@pytest.fixture(scope="module", params=["misbehaves", "misbehaves_in_forks"])
+def misbehaviour(request, tmp_path_factory):
     """Every misbehaviour of plugins/misbehaves.py in one run, an ordinary case after each."""
     names = _behaviours()
     cases = []
     for index, name in enumerate(names):
         cases += [make_case(100 + index, f"{index:02}/{name}"), make_case(index, f"{index:02}/ordinary")]
-    found = run("misbehaves", cases, tmp_path_factory.mktemp("results"), timeout=3)
+    found = run(request.param, cases, tmp_path_factory.mktemp("results"), timeout=3)
     assert [record["case"] for record in found.records] == [case.id for case in cases]
     return names, found.records[::2], found.records[1::2]
 
