@@ -204,6 +204,7 @@ class _Linear(torch.autograd.Function):  # type: ignore[misc]  # torch has no ty
             hidden, projection, bias, *tensors = ctx.saved_tensors
             wanted = tuple(ctx.needs_input_grad[:3])
             problem = Problem(*tensors, *ctx.rest)
+            upstream = upstream.to(context.computed_in(hidden))  # float64 where rows had to be mended
             _, slopes = _run(hidden, projection, bias, problem, "none", wanted, upstream)
         else:
             if ctx.slopes is None:
