@@ -95,6 +95,8 @@ def cross_entropy(
     label_smoothing: float = 0.0,
     *,
     validate: bool = True,
+    size_average: Optional[bool] = None,
+    reduce: Optional[bool] = None,
 ) -> Tensor:
     """Cross-entropy loss, differentiable any number of times with respect to input, class probabilities and weight.
 
@@ -108,6 +110,7 @@ def cross_entropy(
         label_smoothing: in [0, 1].
         validate: whether the values of class indices and of weight are looked at too. Where that would wait for a
             device, or can't be traced, class indices are left to torch's asynchronous assertion, a RuntimeError.
+        size_average, reduce: torch's deprecated arguments, which override `reduction` as they do in torch.
 
     Returns:
         Of input's dtype; shape (), or for ``"none"`` that of the class indices.
@@ -116,6 +119,8 @@ def cross_entropy(
         SpecTypeError, SpecValueError: an argument, shape or dtype that rules S1 to S8 refuse.
         SpecIndexError: a class index outside [0, C) that isn't ignore_index.
     """
+    if size_average is not None or reduce is not None:
+        reduction = CrossEntropySpec.from_legacy(size_average=size_average, reduce=reduce).reduction
     if not context.plain(input, target, weight):
         return _traced(input, target, weight, (ignore_index, reduction, label_smoothing), validate)
     spec = checks.arguments(ignore_index, reduction, label_smoothing)

@@ -244,6 +244,8 @@ def legacy_arguments():
         ({"reduce": True}, "mean"),
     ):
         same(CrossEntropyLoss(**arguments).reduction, reduction)
+        legacy, plain = (cross_entropy(LOGITS, LABELS, **some) for some in (arguments, {"reduction": reduction}))
+        assert torch.equal(legacy, plain)
     assert isinstance(raised(CrossEntropyLoss, [1.0]), SpecTypeError)
     assert isinstance(raised(CrossEntropyLoss, torch.tensor([1.0, float("inf")])), SpecValueError)
     assert isinstance(raised(CrossEntropyLoss, label_smoothing=2), SpecValueError)
