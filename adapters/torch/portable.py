@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from typing import Any, Optional, Tuple
 
-from xent.adapters import checks
+from xent.adapters import checks, docs
 from xent.adapters.framework import framework
 from xent.spec import CrossEntropySpec
 
@@ -33,22 +33,6 @@ _HUGE = 1e37  # what sums of weights in float32 must stay below for torch's own 
 
 
 class CrossEntropyLoss(torch.nn.CrossEntropyLoss):  # type: ignore[misc]  # torch has no types where mypy runs
-    """Cross-entropy loss between logits and class indices or class probabilities (S1 to S14).
-
-    A torch.nn.CrossEntropyLoss to whoever asks, with the same buffer `weight` and the same state_dict.
-
-    Args:
-        weight: None, or a finite floating tensor (C).
-        ignore_index: rows with this class index contribute nothing; must be negative with class probabilities.
-        reduction: ``"none"``, ``"mean"`` or ``"sum"``.
-        label_smoothing: in [0, 1].
-        validate: see `cross_entropy`.
-        size_average, reduce: torch's deprecated arguments, which override `reduction` as they do in torch.
-
-    Raises:
-        SpecTypeError, SpecValueError: an argument that rules S1 to S4 refuse.
-    """
-
     def __init__(
         self,
         weight: Optional[Tensor] = None,
@@ -98,27 +82,6 @@ def cross_entropy(
     size_average: Optional[bool] = None,
     reduce: Optional[bool] = None,
 ) -> Tensor:
-    """Cross-entropy loss, differentiable any number of times with respect to input, class probabilities and weight.
-
-    Args:
-        input: logits (C), (N, C) or (N, C, d1, ..., dK): float16, bfloat16, float32 or float64.
-        target: class indices (), (N) or (N, d1, ..., dK) of any integer dtype, or floating class probabilities of
-            input's shape.
-        weight: None, or (C), any floating dtype, finite.
-        ignore_index: rows with this class index contribute nothing; must be negative with class probabilities.
-        reduction: ``"none"``, ``"mean"`` or ``"sum"``.
-        label_smoothing: in [0, 1].
-        validate: whether the values of class indices and of weight are looked at too. Where that would wait for a
-            device, or can't be traced, class indices are left to torch's asynchronous assertion, a RuntimeError.
-        size_average, reduce: torch's deprecated arguments, which override `reduction` as they do in torch.
-
-    Returns:
-        Of input's dtype; shape (), or for ``"none"`` that of the class indices.
-
-    Raises:
-        SpecTypeError, SpecValueError: an argument, shape or dtype that rules S1 to S8 refuse.
-        SpecIndexError: a class index outside [0, C) that isn't ignore_index.
-    """
     if size_average is not None or reduce is not None:
         reduction = CrossEntropySpec.from_legacy(size_average=size_average, reduce=reduce).reduction
     if not context.plain(input, target, weight):
@@ -149,6 +112,18 @@ def cross_entropy(
         with torch.no_grad():
             value = fused.run(x, problem, spec.reduction, False).value
     return value.reshape(form.places if spec.reduction == "none" else ()).to(context.result_dtype(input))
+
+
+docs.describe(
+    CrossEntropyLoss,
+    cross_entropy,
+    "Differentiable any number of times with respect to input, class probabilities and weight.",
+    "The module is a torch.nn.CrossEntropyLoss to whoever asks, with the same buffer `weight` and the same state_dict.",
+    "size_average, reduce: torch's deprecated arguments, which override `reduction` as they do in torch.",
+    "Where looking at values would wait for a device, or can't be traced, a class index out of range fails torch's"
+    " asynchronous assertion, a RuntimeError; without `validate` whatever torch's kernels do about it happens.",
+    "float16 and bfloat16 are computed in float32 and rounded once.",
+)
 
 
 def labels_of(
