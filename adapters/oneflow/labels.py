@@ -20,7 +20,7 @@ class Labels(NamedTuple):
         safe: int64 column, each in [0, C).
         factor: column of w[y], 1 without weight; 0 where ignored, nan where the index is out of range and nobody
             looked. None where it is 1 everywhere.
-        kept: column of 1, 0 where ignored (nan as above). None where it is 1 everywhere.
+        kept: column of 1, 0 where ignored (nan as above). None where it is 1 everywhere, or nothing is smoothed.
         ignored: bool column. None where no row is.
     """
 
@@ -63,7 +63,7 @@ def labels(
         safe: the column clamped to [0, C), where it is known already.
     """
     if clean and not 0 <= ignore_index < classes:
-        return Labels(column, None if weight is None else _pick(weight, column), None, None)
+        return Labels(column, None if weight is None else pick(weight, column), None, None)
     if safe is None:
         safe = column if clean else ops.clamp(column, 0, classes - 1)
     chosen = ops.not_equal(column, ignore_index)
@@ -72,8 +72,9 @@ def labels(
     if clean is None:
         stray = ops.logical_and(chosen, ops.not_equal(column, safe))
         kept = ops.masked_fill(kept, stray, float("nan"))
-    return Labels(safe, kept if weight is None else ops.mul(_pick(weight, safe), kept), kept, ignored)
+    return Labels(safe, kept if weight is None else ops.mul(pick(weight, safe), kept), kept, ignored)
 
 
-def _pick(weight: Any, index: Any) -> Any:
+def pick(weight: Any, index: Any) -> Any:
+    """The weight of each class index, in the index's shape; each must be in [0, C)."""
     return ops.gather(weight, index.reshape(-1), 0).reshape(*index.shape)

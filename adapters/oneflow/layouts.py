@@ -1,8 +1,9 @@
-"""Sums over classes and spreading over classes, for the two layouts that logits come in.
+"""Sums over classes, and one number a row against all of its classes, for the two layouts that logits come in.
 
 ``oneflow.sub(x, row)`` with one number a row runs an index calculation for each element on CPU (some 300 times the time
-of a subtraction of equal shapes, measured, 0.9.0), and so does every other broadcast along the classes. A matrix
-product with ones spreads and adds up at the speed of memory, and where it has one term it is exact.
+of a subtraction of equal shapes, measured, 0.9.0), and so does every other broadcast along the classes but one: oneDNN
+has a kernel for one number a channel, and rows seen as channels, (1, R, 1, C) and (1, R, 1, 1), run at the speed of
+memory. Elsewhere a matrix product with ones spreads and adds up at that speed, and where it has one term it is exact.
 """
 
 from __future__ import annotations
@@ -37,6 +38,22 @@ class Rows:
     def spread(self, v: Any) -> Any:
         """Column -> (R, C): each number for all classes of its row."""
         return ops.matmul(v, self._ones((1, self.classes)))
+
+    def minus(self, t: Any, v: Any) -> Any:
+        """(R, C) less the column."""
+        return ops.sub(self._channels(t), self._channels(v)).reshape(*t.shape)
+
+    def times(self, t: Any, v: Any) -> Any:
+        """(R, C) times the column."""
+        return ops.mul(self._channels(t), self._channels(v)).reshape(*t.shape)
+
+    def scaled(self, t: Any, v: Any) -> Any:
+        """t itself, multiplied by the column in place."""
+        self._channels(t).mul_(self._channels(v))
+        return t
+
+    def _channels(self, t: Any) -> Any:
+        return t.reshape(1, self.places, 1, -1)
 
     def product(self, t: Any, w: Any) -> Any:
         """(R, C), (C) -> column: the sum over classes weighted with w."""
@@ -75,6 +92,15 @@ class Planes:
     def spread(self, v: Any) -> Any:
         """Column -> (N, C, L): each number for all classes of its row."""
         return ops.batch_matmul(self._ones((self.batch, self.classes, 1)), v)
+
+    def minus(self, t: Any, v: Any) -> Any:
+        """(N, C, L) less the column."""
+        return ops.sub(t, self.spread(v))
+
+    def times(self, t: Any, v: Any) -> Any:
+        """(N, C, L) times the column."""
+        g = self.spread(v)
+        return ops.mul(g, t) if g.is_lazy else g.mul_(t)
 
     def product(self, t: Any, w: Any) -> Any:
         """(N, C, L), (C) -> column: the sum over classes weighted with w."""

@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, List, Tuple, Union
+from typing import Any, List, Tuple
 
 import numpy as np
 
@@ -20,15 +20,15 @@ from xent.adapters.framework import framework
 from xent.errors import SpecTypeError
 from xent.spec import CrossEntropySpec
 
+from .composed import SMALL, composed
 from .fused import LEAST_CLASSES, LogSoftmax, Softmax, attempt
 from .labels import in_range, labels
 from .layouts import Planes, Rows
-from .problem import Problem
+from .problem import Kernel, Problem
 from .shifted import Shifted
 
 flow = framework("oneflow")
 ops = flow._C
-Kernel = Union[Softmax, LogSoftmax, Shifted]
 _apply = flow.autograd.Function.__base__.apply  # (name, forward, backward, *inputs): functions that know this one call
 
 
@@ -138,6 +138,12 @@ def _loss(input: Any, target: Any, weight: Any, spec: CrossEntropySpec, validate
         return result if dtype == compute else result.to(dtype)
     x = x if len(shape) == 2 else x.reshape(1, *shape) if len(shape) == 1 else x.reshape(shape[0], shape[1], -1)
     layout = Rows(x) if len(shape) < 3 else Planes(x)
+    if not x.is_lazy and layout.places * layout.classes <= SMALL:
+        places = (*x.shape[:1], *x.shape[2:])
+        small = target.reshape(*x.shape) if form.probabilities else target.to(flow.int64).reshape(*places)
+        result = composed(x, small.detach(), weight, spec.ignore_index, spec.reduction, spec.label_smoothing)
+        if result is not None:
+            return (result.reshape(*form.places) if spec.reduction == "none" else result).to(dtype)
     weight = None if weight is None else weight.detach().to(compute)
     probabilities = target.detach().to(compute).reshape(*x.shape).contiguous() if form.probabilities else None
     problem = Problem(x, layout, None, probabilities, weight, spec.reduction, spec.label_smoothing, bool(x.is_lazy))
@@ -163,7 +169,7 @@ def _differentiable(problem: Problem, column: Any, ignore_index: int, validate: 
     def forward(_: Any, x: Any) -> Any:
         kernel = _kernel(replace(problem, x=x.detach()), column, ignore_index, validate, shape)
         kernels.append(kernel)
-        result = kernel.problem.reduced(kernel.losses, kernel.total)
+        result = kernel.problem.reduced(kernel)
         return result if result.dtype == dtype else result.to(dtype)
 
     def backward(_: Any, slope: Any) -> Any:
@@ -199,7 +205,7 @@ def _kernel(problem: Problem, column: Any, ignore_index: int, validate: bool, sh
         if column is None:
             return problem
         chosen = labels(column, layout.classes, ignore_index, problem.weight, clean, problem.x.dtype)
-        return replace(problem, labels=chosen)
+        return problem.labelled(chosen)
 
     if problem.lazy:
         return Shifted(labelled(problem), careful=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Optional, Union
+from typing import Any, Optional, Protocol, Union
 
 from xent.adapters.framework import framework
 
@@ -15,7 +15,29 @@ flow = framework("oneflow")
 ops = flow._C
 
 LARGE = 1 << 16  # elements from which an operator's time is its work, not its call
+TINY = 1e-30  # below, the logarithm of a float32 probability isn't precise
 FEW_CLASSES = 64  # below, copying the logits costs less than finding the places in them
+
+
+class Kernel(Protocol):
+    """How a loss and its gradient are computed.
+
+    Attributes:
+        problem: the call, in the dtype of computation.
+        losses: a column.
+        total: the sum of the losses.
+    """
+
+    @property
+    def problem(self) -> Problem: ...
+
+    @property
+    def losses(self) -> Any: ...
+
+    @property
+    def total(self) -> Any: ...
+
+    def gradient(self, slope: Any) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -40,6 +62,10 @@ class Problem:
     reduction: str
     smoothing: float
     lazy: bool
+
+    def labelled(self, labels: Labels) -> Problem:
+        """This call with those labels."""
+        return replace(self, labels=labels)
 
     def shares(self) -> Any:
         """(e/C) w, shape (C): the part of each class in the smooth part of a loss."""
@@ -66,18 +92,13 @@ class Problem:
             return float(self.layout.places)
         return added(self.labels.factor)
 
-    def reduced(self, losses: Any, total: Any = None) -> Any:
-        """A column of losses as the result; under ``"none"`` it stays a column.
-
-        Args:
-            total: the sum of the losses, where it is known already.
-        """
+    def reduced(self, kernel: Kernel) -> Any:
+        """A kernel's losses as the result; under ``"none"`` they stay a column."""
         if self.reduction == "none":
-            return losses
-        total = added(losses) if total is None else total
+            return kernel.losses
         if self.reduction == "sum":
-            return total
-        mean = ops.div(total, self.divisor)
+            return kernel.total
+        mean = ops.div(kernel.total, self.divisor)
         if self.smoothing and self.weight is not None and self.labels is not None:
             size = added(ops.abs(self.labels.factor))
             mean = ops.mul(mean, ops.div(size, size))  # S12: nan where every selected weight is 0, 1 otherwise
@@ -110,6 +131,11 @@ class Problem:
 def added(t: Any) -> Any:
     """The sum of all elements, shape (); a fourth of the time that ``t.sum()`` takes for a few of them."""
     return ops.reduce_sum(t, list(range(t.ndim)), False)
+
+
+def dot(a: Any, b: Any) -> Any:
+    """The sum of a times b, shape (); in half the time of `added` alone (measured, 0.9.0, 8192 numbers)."""
+    return ops.matmul(a.reshape(1, -1), b.reshape(-1, 1)).reshape(())
 
 
 def finite(scalar: Any) -> bool:
