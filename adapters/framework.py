@@ -7,7 +7,7 @@ Evidence under torch's name must come from torch, so what counts is where the lo
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import Any, Callable
 
 from xent.errors import Unavailable
 
@@ -32,6 +32,22 @@ def framework(name: str) -> Any:
         reason = f"the module {name!r} in this process is a stand-in by {home}, not {name} itself"
         raise Unavailable(name, reason, f"Use a process in which {name} itself is imported.")
     return module
+
+
+def on_use(package: str, **homes: str) -> Callable[[str], Any]:
+    """A module's ``__getattr__`` for what can't exist before the framework is imported, such as a subclass of its own.
+
+    Args:
+        package: the module's ``__name__``.
+        **homes: for each name the submodule that defines it, imported when the name is first asked for.
+    """
+
+    def __getattr__(name: str) -> Any:
+        if name not in homes:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return getattr(importlib.import_module(f"{package}.{homes[name]}"), name)
+
+    return __getattr__
 
 
 def expect_loss(loss: Any, cls: type, name: str) -> None:

@@ -6,8 +6,9 @@ first asked for.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from ..framework import on_use
 from .native import (
     FRAMEWORK,
     NAME,
@@ -53,13 +54,4 @@ __all__ = [
     "version",
 ]
 
-_PORTABLE = {"CrossEntropyLoss": "portable", "cross_entropy": "portable", "linear_cross_entropy": "linear"}
-
-
-def __getattr__(name: str) -> Any:
-    """The portable loss: a subclass of mindspore.nn.Cell, which can't exist before MindSpore is imported."""
-    if name not in _PORTABLE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib
-
-    return getattr(importlib.import_module(f".{_PORTABLE[name]}", __name__), name)
+__getattr__ = on_use(__name__, CrossEntropyLoss="portable", cross_entropy="portable", linear_cross_entropy="linear")

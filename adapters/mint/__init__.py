@@ -21,17 +21,17 @@ from xent import dtypes
 from xent.spec import Arguments, CrossEntropySpec
 
 from .. import Capabilities, Entry, Evaluation, phase
-from ..framework import expect_loss, framework
+from ..framework import expect_loss, framework, on_use
 from ..mindspore import as_array, as_tensor, as_weight, device, prepare, version
 from ..text import call
 from .standin import stand_ins
 
 if TYPE_CHECKING:
-    from .portable import CrossEntropyLoss, cross_entropy
+    from .portable import CrossEntropyLoss, cross_entropy, linear_cross_entropy
 
 __all__ = [
     "FRAMEWORK", "NAME", "CrossEntropyLoss", "capabilities", "cross_entropy", "device", "evaluate", "from_call",
-    "from_native", "prepare", "source", "to_native", "version",
+    "from_native", "linear_cross_entropy", "prepare", "source", "to_native", "version",
 ]  # fmt: skip
 
 NAME = "mint"
@@ -122,10 +122,4 @@ def _run(
         return as_array(mindspore, result), as_array(mindspore, slope)
 
 
-def __getattr__(name: str) -> Any:
-    """The portable loss: a subclass of mindspore.nn.Cell, which can't exist before MindSpore is imported."""
-    if name not in ("CrossEntropyLoss", "cross_entropy"):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from . import portable
-
-    return getattr(portable, name)
+__getattr__ = on_use(__name__, CrossEntropyLoss="portable", cross_entropy="portable", linear_cross_entropy="portable")

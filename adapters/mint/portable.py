@@ -3,6 +3,7 @@ operators (mindspore/ascend.py, NEVER RUN there) and whose branch for a CPU runs
 
 from __future__ import annotations
 
+from ..mindspore.linear import linear_cross_entropy
 from ..mindspore.portable import CrossEntropyLoss, cross_entropy
 
-__all__ = ["CrossEntropyLoss", "cross_entropy"]
+__all__ = ["CrossEntropyLoss", "cross_entropy", "linear_cross_entropy"]

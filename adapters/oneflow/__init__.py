@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from ..framework import on_use
 from .native import (
     FORKS,
     FRAMEWORK,
@@ -48,11 +49,4 @@ __all__ = [
     "version",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """The portable loss, which subclasses oneflow.nn.Module and so can't exist before oneflow is imported."""
-    if name not in ("CrossEntropyLoss", "cross_entropy"):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from . import portable
-
-    return getattr(portable, name)
+__getattr__ = on_use(__name__, CrossEntropyLoss="portable", cross_entropy="portable")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from ..framework import on_use
 from .native import (
     FRAMEWORK,
     NAME,
@@ -46,11 +46,4 @@ __all__ = [
     "version",
 ]
 
-_PORTABLE = {"CrossEntropyLoss": "portable", "cross_entropy": "portable", "linear_cross_entropy": "linear"}
-
-
-def __getattr__(name: str) -> Any:
-    """The portable loss needs torch for its class statement, and importing an adapter must import no framework."""
-    if name not in _PORTABLE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_PORTABLE[name]}"), name)
+__getattr__ = on_use(__name__, CrossEntropyLoss="portable", cross_entropy="portable", linear_cross_entropy="linear")
