@@ -19,23 +19,38 @@ Cell: Any = mindspore.nn.Cell
 
 
 class Differentiable(Cell):  # type: ignore[misc]  # MindSpore has no types
-    """Gives a value the gradients that were computed beside it; the compiler drops those that nobody asks for."""
+    """Gives a value its gradients, which have gradients in turn: the compiler reads the operators they are made of, and
+    computes what value shares with them once."""
 
-    def construct(self, input: Any, target: Any, value: Any, slope: Any, target_slope: Any) -> Any:
+    def construct(
+        self,
+        input: Any,
+        target: Any,
+        weight: Any,
+        value: Any,
+        ignore_index: int,
+        reduction: str,
+        label_smoothing: float,
+    ) -> Any:
         return value
 
     def bprop(
-        self, input: Any, target: Any, value: Any, slope: Any, target_slope: Any, out: Any, dout: Any
-    ) -> Tuple[Any, ...]:
+        self, input: Any, target: Any, weight: Any, value: Any, ignore_index: int, reduction: str,
+        label_smoothing: float, out: Any, dout: Any,
+    ) -> Tuple[Any, ...]:  # fmt: skip
         """`dout` is () or, for reduction none, of the losses' shape."""
+        zeros = mindspore.ops.zeros_like
+        if _are_none(input.shape):
+            return zeros(input), zeros(target), None, zeros(value), 0, "", 0.0
+        found = _computed(input, target, weight, ignore_index, reduction, label_smoothing)
+        slope, target_slope = found[1], found[2]
         scale = dout.to(slope.dtype)
         if dout.ndim > 0:
             scale = mint.unsqueeze(scale, 1)
-        zeros = mindspore.ops.zeros_like
         input_slope = (slope * scale).to(input.dtype)
         if target_slope is None:
-            return input_slope, zeros(target), zeros(value), zeros(slope), None
-        return input_slope, (target_slope * scale).to(target.dtype), zeros(value), zeros(slope), zeros(target_slope)
+            return input_slope, zeros(target), None, zeros(value), 0, "", 0.0
+        return input_slope, (target_slope * scale).to(target.dtype), None, zeros(value), 0, "", 0.0
 
 
 _differentiable = Differentiable()
@@ -65,6 +80,10 @@ def _are_floating(dtype: Any) -> bool:
     return str(dtype).startswith(("Float", "BFloat"))
 
 
+def _has_no_places(shape: Tuple[int, ...]) -> bool:
+    return len(shape) > 1 and 0 in shape
+
+
 def _is_none(value: Any) -> bool:
     return value is None
 
@@ -73,6 +92,7 @@ def _is_none(value: Any) -> bool:
 _check = mindspore.ops.constexpr(check=False)(_checked)
 _dtype_of_computation = mindspore.ops.constexpr(check=False)(_wide)
 _holds_probabilities = mindspore.ops.constexpr(check=False)(_are_floating)
+_are_none = mindspore.ops.constexpr(check=False)(_has_no_places)
 _met_as_none = mindspore.ops.constexpr(check=False)(_is_none)
 
 
@@ -85,29 +105,41 @@ def cross_entropy(
     input: Any, target: Any, weight: Any, ignore_index: int, reduction: str, label_smoothing: float
 ) -> Any:
     """`portable.cross_entropy` with arguments that are checked already."""
-    if mindspore.ops.functional.is_sequence_value_unknown(input.shape) or (
+    unknown = mindspore.ops.functional.is_sequence_value_unknown(input.shape) or (
         mindspore.ops.functional.is_sequence_value_unknown(target.shape)
-    ):
-        probabilities = _holds_probabilities(target.dtype)
-    elif weight is None:
-        probabilities = _check(input.shape, input.dtype, target.shape, target.dtype, None, None, ignore_index)
-    else:
-        probabilities = _check(
-            input.shape, input.dtype, target.shape, target.dtype, weight.shape, weight.dtype, ignore_index
-        )
-    wide = _dtype_of_computation()
-    source = mindspore.ops.stop_gradient(input).to(wide)
+    )
+    if not unknown and weight is None:
+        _check(input.shape, input.dtype, target.shape, target.dtype, None, None, ignore_index)
+    elif not unknown:
+        _check(input.shape, input.dtype, target.shape, target.dtype, weight.shape, weight.dtype, ignore_index)
+    cut = mindspore.ops.stop_gradient
     scales = None
     if weight is not None:
-        scales = mindspore.ops.stop_gradient(weight).to(wide)
-    if probabilities:
-        labels = mindspore.ops.stop_gradient(target).to(wide)
+        scales = cut(weight)
+    if _are_none(input.shape):
+        value = _of_nothing(input, reduction)
+    else:
+        value = _computed(cut(input), cut(target), scales, ignore_index, reduction, label_smoothing)[0]
+        if reduction == "none":
+            value = value.reshape(input.shape[:1] + input.shape[2:]) if input.ndim > 1 else value.reshape(())
+        value = value.to(input.dtype)
+    return _differentiable(input, target, scales, value, ignore_index, reduction, label_smoothing)
+
+
+def _computed(input: Any, target: Any, weight: Any, ignore_index: int, reduction: str, label_smoothing: float) -> Any:
+    """`composition.composed` of tensors as they come."""
+    wide = _dtype_of_computation()
+    scales = None
+    if weight is not None:
+        scales = weight.to(wide)
+    if _holds_probabilities(target.dtype):
+        labels = target.to(wide)
         classes = None
     else:
         labels = target.to(mindspore.int64)
         classes = mindspore.ops.arange(input.shape[min(input.ndim - 1, 1)])
-    value, slope, target_slope = composition.composed(
-        source,
+    return composition.composed(
+        input.to(wide),
         labels,
         scales,
         ignore_index,
@@ -116,6 +148,10 @@ def cross_entropy(
         number(label_smoothing / input.shape[min(input.ndim - 1, 1)], wide),
         classes,
     )
+
+
+def _of_nothing(input: Any, reduction: str) -> Any:
+    """N = 0 (S12): kernels refuse empty tensors."""
     if reduction == "none":
-        value = value.reshape(input.shape[:1] + input.shape[2:]) if input.ndim > 1 else value.reshape(())
-    return _differentiable(input, target, value.to(input.dtype), slope, target_slope)
+        return mindspore.ops.zeros(input.shape[:1] + input.shape[2:], input.dtype)
+    return number(0.0 if reduction == "sum" else composition.NAN, input.dtype)

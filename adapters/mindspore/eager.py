@@ -18,7 +18,8 @@ ops = mindspore.ops
 Function: Any = mindspore.common._Function
 _amp: Any = mindspore._c_expression.amp
 _MixedPrecision: Any = mindspore._c_expression.MixedPrecisionType
-_set_mixed_precision: Any = mindspore.graph.api._pynative_executor.set_mixed_precision_type
+_executor: Any = mindspore.graph.api._pynative_executor
+_set_mixed_precision: Any = _executor.set_mixed_precision_type
 
 CHUNK = 1 << 22  # elements that the composition holds at a time, some ten times over, in float64
 _LABELS = (mindspore.int32, mindspore.int64)
@@ -57,6 +58,8 @@ class Loss(Function):  # type: ignore[misc]  # MindSpore has no types
 
     @staticmethod
     def forward(ctx: Any, input: Any, target: Any, call: Call) -> Any:
+        ctx.save_for_backward(input, target)
+        ctx.call = call
         if 0 in call.form.places:
             ctx.gradients = lambda dout, wanted: (ops.zeros_like(input), None)
             return of_nothing(input, call)
@@ -64,12 +67,42 @@ class Loss(Function):  # type: ignore[misc]  # MindSpore has no types
         if call.form.probabilities and ctx.needs_input_grad[1]:
             gradients = _composed(input, target, call)[1]
         ctx.gradients = gradients
-        value = tensors.converted(value, input.dtype)
-        return value.reshape(call.form.places) if call.reduction == "none" else value.reshape(())
+        if isinstance(value, float):
+            return mindspore.Tensor(value, input.dtype)
+        return tensors.converted(value, input.dtype).reshape(call.form.places)
 
     @staticmethod
     def backward(ctx: Any, dout: Any) -> Tuple[Any, ...]:
+        if is_differentiated() and 0 not in ctx.call.form.places:
+            input, target = ctx.saved_tensors
+            return (*differentiable_gradients(input, target, ctx.call, dout), None)
         return (*ctx.gradients(dout, ctx.needs_input_grad[1]), None)
+
+
+def is_differentiated() -> bool:
+    """In a backward pass: whether it is recorded, for a gradient of the gradient."""
+    return bool(_executor.requires_grad())
+
+
+def differentiable_gradients(input: Any, target: Any, call: Call, dout: Any) -> Tuple[Any, Any]:
+    """The gradients with respect to input and class probabilities (else None), by operators with gradients of their
+    own: the fused kernels' are made of what MindSpore did not record, and the gradient of that would be 0."""
+    wide = mindspore.float64
+    _, slope, target_slope = composition.composed(
+        input.to(wide),
+        target.to(wide if call.form.probabilities else mindspore.int64),
+        None if call.weight is None else call.weight.to(wide),
+        call.ignore_index,
+        call.reduction,
+        tensors.number(1.0 - call.smoothing, wide),
+        tensors.number(call.smoothing / call.form.classes, wide),
+        None if call.form.probabilities else ops.arange(call.form.classes),
+    )
+    scale = dout.to(wide)
+    if input.ndim > 1 and dout.ndim > 0:
+        scale = mint.unsqueeze(scale, 1)
+    of_target = None if target_slope is None else (target_slope * scale).to(target.dtype)
+    return (slope * scale).to(input.dtype), of_target
 
 
 Gradients = Callable[[Any, bool], Tuple[Any, Any]]
@@ -83,7 +116,8 @@ def of_nothing(input: Any, call: Call) -> Any:
 
 
 def loss_and_gradients(input: Any, target: Any, call: Call) -> Tuple[Any, Gradients]:
-    """The loss in float64, losses as a column (R, 1), and what gives its gradients from that of the result."""
+    """The loss, a float or for reduction none a float64 tensor of as many numbers as there are rows, and what gives
+    its gradients from that of the result."""
     return _fused(input, target, call) or _composed(input, target, call)
 
 
@@ -91,49 +125,54 @@ def divisor_of(input: Any, target: Any, call: Call) -> float:
     """What the mean divides by; nan where class indices are out of range, refused where call.validate asks."""
     if call.form.probabilities:
         return float(math.prod(call.form.places))
-    ignoring = _ignored((*call.form.places[:1], call.form.classes, *call.form.places[1:]), target, call)
-    if ignoring is None:
+    ignored, wrong = _ignored((*call.form.places[:1], call.form.classes, *call.form.places[1:]), target, call)
+    if wrong:
         return math.nan
     if call.weight is None:
-        return float(target.size - ignoring)
+        return float(target.size - (0 if ignored is None else np.count_nonzero(ignored)))
     labels = tensors.converted(target.reshape(-1), mindspore.int64)
-    ignored = mint.eq(labels, call.ignore_index)
+    skipped = mint.eq(labels, call.ignore_index)
     scale = ops.GatherD()(
-        tensors.converted(call.weight, mindspore.float64), 0, mint.where(ignored, ops.zeros_like(labels), labels)
+        tensors.converted(call.weight, mindspore.float64), 0, mint.where(skipped, ops.zeros_like(labels), labels)
     )
-    return float(mint.sum(mint.where(ignored, 0.0, scale)).asnumpy())
+    return float(mint.sum(mint.where(skipped, 0.0, scale)).asnumpy())
 
 
-def _factor(dout: Any, call: Call, divisor: float) -> Any:
-    """What a row's gradient is multiplied with: a float, or (R, 1) float64 where each row's loss was returned."""
+def _factor(dout: Any, call: Call, divisor: float, shape: Tuple[int, ...]) -> Any:
+    """What a row's gradient is multiplied with: a float, or float64 of that shape where losses were returned."""
     if call.reduction == "none":
-        return tensors.converted(dout, mindspore.float64).reshape(-1, 1)
-    return float(tensors.converted(dout, mindspore.float64).asnumpy()) / (divisor if call.reduction == "mean" else 1.0)
+        return tensors.converted(dout, mindspore.float64).reshape(shape)
+    if dout.dtype == mindspore.bfloat16:
+        dout = tensors.converted(dout, mindspore.float32)
+    return float(dout.asnumpy()) / (divisor if call.reduction == "mean" else 1.0)
 
 
 def _fused(input: Any, target: Any, call: Call) -> Optional[Tuple[Any, Gradients]]:
     """The result in float64 and its gradients, or None where the kernels can't be trusted with these numbers."""
     dtype = fused.dtype_of_computation(input.dtype, math.prod(call.form.places), call.form.classes)
-    x = tensors.as_rows(tensors.converted(input, dtype))
+    ordered = tensors.as_planes if dtype == mindspore.float32 and input.ndim > 2 else tensors.as_rows
+    x = ordered(tensors.converted(input, dtype))
     room = fused.allowed(input.dtype, dtype, call.form.classes)
     if call.form.probabilities:
-        rows = fused.of_probabilities(
-            x, tensors.as_rows(tensors.converted(target, dtype)), call.weight, call.smoothing, room
-        )
+        goal = ordered(tensors.converted(target, dtype))
+        rows = fused.of_probabilities(x, goal, call.weight, call.smoothing, room)
     else:
-        label = target.reshape(-1, 1)
+        ignored, wrong = _ignored(input.shape, target, call)
+        if wrong:
+            return None
+        shape = (x.shape[0], 1, *x.shape[2:])
+        label = target.reshape(shape)
         if label.dtype not in _LABELS:
             label = tensors.converted(label, mindspore.int64)
-        ignoring = _ignored(input.shape, target, call)
-        if ignoring is None:
-            return None
-        rows = fused.of_indices(x, label, call.weight, call.ignore_index, ignoring, call.smoothing, room)
+        if ignored is not None:
+            ignored = ignored.reshape(shape)
+        rows = fused.of_indices(x, label, call.weight, call.ignore_index, ignored, call.smoothing, room)
     if rows is None or rows.divisor == 0.0:
         return None
     found = rows
 
     def gradients(dout: Any, wanted: bool) -> Tuple[Any, Any]:
-        factor = _factor(dout, call, found.divisor)
+        factor = _factor(dout, call, found.divisor, found.gains.shape)
         if found.coefficient is not None:
             slope = fused.gradient_of_probabilities(found, factor)
         else:
@@ -141,24 +180,24 @@ def _fused(input: Any, target: Any, call: Call) -> Optional[Tuple[Any, Gradients
         return tensors.converted(tensors.like_input(slope, input.shape), input.dtype), None
 
     if call.reduction == "none":
-        return tensors.scaled(rows.gains, -1.0), gradients
+        return ops.Sub()(tensors.number(0.0, mindspore.float64), rows.gains), gradients
     divisor = rows.divisor if call.reduction == "mean" else 1.0
-    return tensors.scaled(mint.sum(rows.gains), -1.0 / divisor), gradients
+    return 0.0 - float(rows.gains.asnumpy().sum()) / divisor, gradients
 
 
-def _ignored(input: Tuple[int, ...], target: Any, call: Call) -> Optional[int]:
-    """How many rows are ignored. Class indices that are neither ignored nor in [0, C) are refused (S6), or, where
-    call.validate doesn't ask for that, None comes back: no kernel may see them."""
+def _ignored(input: Tuple[int, ...], target: Any, call: Call) -> Tuple[Any, bool]:
+    """Which rows are ignored, an array of target's shape or None for none, and whether class indices are wrong. Those
+    that are neither ignored nor in [0, C) are refused (S6) where call.validate asks; no kernel may see them."""
     labels = target.asnumpy()  # a view: nothing is copied
     classes, ignore_index = call.form.classes, call.ignore_index
     if not 0 <= ignore_index < classes and labels.min() >= 0 and labels.max() < classes:
-        return 0
+        return None, False
     ignored = labels == ignore_index
     if (((labels < 0) | (labels >= classes)) & ~ignored).any():
         if call.validate:
             checks.refuse_labels(input, labels, ignore_index)
-        return None
-    return int(np.count_nonzero(ignored))
+        return None, True
+    return (ignored if ignored.any() else None), False
 
 
 def _sliceable(tensor: Any) -> Any:
@@ -217,4 +256,6 @@ def _composed(input: Any, target: Any, call: Call) -> Tuple[Any, Gradients]:
         )
         return tensors.converted(composition.like_input(composition.joined(slopes), input), input.dtype), of_target
 
-    return value, gradients
+    if call.reduction == "none":
+        return value, gradients
+    return 0.0 + float(value.asnumpy()), gradients

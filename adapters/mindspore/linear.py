@@ -98,7 +98,8 @@ class Loss(Function):  # type: ignore[misc]  # MindSpore has no types
 
     @staticmethod
     def forward(ctx: Any, hidden: Any, projection: Any, target: Any, call: eager.Call) -> Any:
-        ctx.arguments = hidden, projection, target, call
+        ctx.save_for_backward(hidden, projection, target)
+        ctx.call = call
         wanted = ctx.needs_input_grad[0], ctx.needs_input_grad[1]
         if hidden.shape[0] == 0:
             return eager.of_nothing(hidden, call)
@@ -107,13 +108,18 @@ class Loss(Function):  # type: ignore[misc]  # MindSpore has no types
         divisor = eager.divisor_of(hidden, target, call) if call.reduction == "mean" else 1.0
         value, ctx.slopes = _total(hidden, projection, target, call, 1.0 / divisor if divisor else math.nan, wanted)
         if call.reduction == "mean":
-            value = tensors.scaled(value, 1.0 / divisor) if divisor else value * math.nan
-        return tensors.converted(value, hidden.dtype).reshape(())
+            value = value / divisor if divisor else math.nan
+        return mindspore.Tensor(value, hidden.dtype)
 
     @staticmethod
     def backward(ctx: Any, dout: Any) -> Tuple[Any, ...]:
-        hidden, projection, target, call = ctx.arguments
+        hidden, projection, target = ctx.saved_tensors
+        call = ctx.call
         wanted = ctx.needs_input_grad[0], ctx.needs_input_grad[1]
+        if eager.is_differentiated() and hidden.shape[0] > 0:  # holds the logits, in operators with gradients
+            logits = mint.matmul(hidden, mint.permute(projection, (1, 0)))
+            slope, _ = eager.differentiable_gradients(logits, target, call, dout)
+            return mint.matmul(slope, projection), mint.matmul(mint.permute(slope, (1, 0)), hidden), None, None
         if hidden.shape[0] == 0:
             slopes = [ops.zeros_like(hidden), ops.zeros_like(projection)]
         elif call.reduction == "none":
@@ -156,19 +162,18 @@ def _losses(hidden: Any, projection: Any, target: Any, call: eager.Call) -> List
 
 def _total(
     hidden: Any, projection: Any, target: Any, call: eager.Call, factor: Any, wanted: Tuple[bool, bool]
-) -> Tuple[Any, List[Any]]:
-    """The sum of all losses in float64, and its gradients times `factor` (a float, or one for each row)."""
+) -> Tuple[float, List[Any]]:
+    """The sum of all losses, and its gradients times `factor` (a float, or one for each row)."""
     x, weights = _computed(hidden, projection)
     chunks = _chunks(hidden, projection)
-    total, of_hidden, of_projection = None, [], None
+    total, of_hidden, of_projection = 0.0, [], None
     for start in chunks:
         part = x[start : start + chunks.step]
         logits = _logits(part, weights)
         each = not isinstance(factor, float)
         piece = _part(call, part.shape[0], "none" if each else "sum")
         value, gradients = eager.loss_and_gradients(logits, target[start : start + chunks.step], piece)
-        value = mint.sum(value)
-        total = value if total is None else total + value
+        total += value if isinstance(value, float) else float(mint.sum(value).asnumpy())
         if not any(wanted):
             continue
         outer = factor[start : start + chunks.step] if each else tensors.number(factor, mindspore.float64)

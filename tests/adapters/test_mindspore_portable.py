@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-CHECKS = 23
+CHECKS = 29
 
 
 def test_the_portable_loss_in_mindspore(native_checks):
