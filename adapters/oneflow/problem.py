@@ -74,6 +74,11 @@ class Problem:
             return ops.constant((self.layout.classes,), share, dtype=self.x.dtype, device=self.x.device)
         return ops.mul(self.weight, share)
 
+    @cached_property
+    def share(self) -> Any:
+        """The sum of `shares`: a number, or a tensor of shape ()."""
+        return self.smoothing if self.weight is None else added(self.shares())
+
     def dense(self) -> Any:
         """w ((1 - e) y + e/C) of class probabilities, x's shape."""
         a = self.probabilities
@@ -90,7 +95,7 @@ class Problem:
         """What the mean divides by: a number, or a tensor of shape ()."""
         if self.labels is None or self.labels.factor is None:
             return float(self.layout.places)
-        return added(self.labels.factor)
+        return dot(self.labels.factor, self.layout.full(1.0))
 
     def reduced(self, kernel: Kernel) -> Any:
         """A kernel's losses as the result; under ``"none"`` they stay a column."""

@@ -80,7 +80,7 @@ class Shifted:
             if self.careful and problem.weight is not None:
                 unweighted = _bool(layout.outer(layout.full(1.0), ops.logical_not(shares).to(d.dtype)))
                 d = ops.masked_fill(d, unweighted, 0.0)  # O1
-            smooth = ops.sub(ops.mul(self.log_s, added(shares)), layout.product(d, shares))
+            smooth = ops.sub(ops.mul(self.log_s, problem.share), layout.product(d, shares))
             smooth = smooth if labels.kept is None else ops.mul(smooth, labels.kept)
             losses = smooth if losses is None else ops.add(losses, smooth)
         return problem.cleared(losses) if self.careful else losses
@@ -96,6 +96,8 @@ class Shifted:
         if labels is None:
             g = layout.times(self.e, ops.mul(self._over_s(self.sizes), scale))
             return g.sub_(layout.times(self.a, scale) if problem.reduction == "none" else ops.mul(self.a, scale))
+        if labels.factor is None and self.s is None:
+            return self._even_gradient(scale)
         # W/s, W the sum of the row's coefficients
         factor = layout.full(1.0) if labels.factor is None else labels.factor
         factor = ops.mul(ops.mul(factor, 1 - e) if e else factor, scale)
@@ -103,13 +105,20 @@ class Shifted:
         if e:
             shares = problem.shares()
             smooth = ops.mul(layout.full(1.0) if labels.kept is None else labels.kept, scale)
-            total = ops.add(total, ops.mul(smooth, added(shares)))
+            total = ops.add(total, ops.mul(smooth, problem.share))
         g = layout.times(self.e, problem.cleared(self._over_s(total)))
-        if e and labels.kept is None and problem.weight is None and problem.reduction != "none":
-            g = ops.sub(g, ops.mul(scale, e / layout.classes))
-        elif e:
+        if e:
             g = ops.sub(g, layout.outer(problem.cleared(smooth), shares))
         return problem.scatter(g, problem.cleared(ops.negative(factor)))
+
+    def _even_gradient(self, scale: Any) -> Any:
+        """`gradient` where all rows and classes count alike: scale (p - e/C), less scale (1 - e) at the class index."""
+        problem, layout, e = self.problem, self.problem.layout, self.problem.smoothing
+        if problem.reduction == "none":
+            g = layout.minus(layout.times(self.e, scale), ops.mul(scale, e / layout.classes))
+        else:
+            g = ops.mul(self.e, scale).sub_(ops.mul(scale, e / layout.classes))
+        return problem.scatter(g, ops.mul(layout.full(e - 1), scale))
 
     def _over_s(self, column: Any) -> Any:
         return column if self.s is None else ops.div(column, self.s)
