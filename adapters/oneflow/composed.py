@@ -35,7 +35,7 @@ def composed(x: Any, target: Any, weight: Any, ignore_index: int, reduction: str
     wide = x.to(flow.float64)
     # Every row that counts shows in the loss, an ignored one only in the sum of the logits.
     size = added(wide.detach()) if ignored else None
-    weight = None if weight is None else weight.to(flow.float64)
+    weight = None if weight is None else weight.detach().to(flow.float64)
     if smoothing and not probabilities and (ignored or weight is not None):
         loss = ops.cross_entropy(wide, target, weight, ignore_index, reduction, smoothing)
     else:

@@ -3,7 +3,8 @@
 - float16 and bfloat16 are computed in float32 and rounded once.
 - Class indices are looked at by default, which waits for the device. Inside nn.Graph nothing can be looked at: there,
   and with ``validate=False``, a row whose class index is out of range comes out as nan, value and gradient.
-- Differentiable with respect to input, once: the gradient's own gradient is not defined.
+- Differentiable with respect to input, small calls (`composed`) twice, others once: the gradient's own gradient is not
+  defined there.
 - What ends oneflow's process or is ignored by its kernels (a weight of the wrong length, targets of the wrong shape, an
   empty batch) is refused or answered before a kernel runs.
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-CHECKS = 19
+CHECKS = 20
 
 
 def test_portable_loss_in_oneflow(native_checks):

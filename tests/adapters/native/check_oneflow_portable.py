@@ -335,6 +335,28 @@ def a_graph_that_is_kept_can_be_run_again():
             same(first.tobytes(), second.tobytes(), f"{shape} {arguments}")
 
 
+def small_calls_can_be_differentiated_twice():
+    step, random = 1e-5, np.random.RandomState(7)
+    for shape in ((6, 5), (2, 5, 3)):
+        for kind in ("indices", "probabilities"):
+            for variant in VARIANTS:
+                input, target, weight = problem(shape, kind, dtype="float64")
+                (spec,) = specs(variant, weight, ("mean",))
+                along = random.standard_normal(shape)
+                x = tensor(input).requires_grad_(True)
+                loss = cross_entropy(
+                    x,
+                    tensor(target),
+                    None if spec.weight is None else tensor(weight),
+                    label_smoothing=spec.label_smoothing,
+                )
+                (first,) = oneflow.autograd.grad(loss, x, create_graph=True)
+                (second,) = oneflow.autograd.grad((first * tensor(along)).sum(), x)
+                after, before = (answers(spec, input + sign * step * along, target)[1] for sign in (1, -1))
+                numeric = (after - before) / (2 * step)
+                np.testing.assert_allclose(second.numpy(), numeric, 1e-6, 1e-9, err_msg=f"{shape} {kind} {variant}")
+
+
 def arguments_are_left_as_they_came():
     for shape in ((6, 5), (330, 200), (6, 12000), (2, 10, 3300)):
         for kind in ("ignored", "probabilities"):
@@ -380,6 +402,7 @@ if __name__ == "__main__":
         the_module_is_one_of_oneflows,
         gradients_flow_through_what_stands_around_the_loss,
         a_graph_that_is_kept_can_be_run_again,
+        small_calls_can_be_differentiated_twice,
         arguments_are_left_as_they_came,
         without_gradients_none_is_prepared,
         sure_predictions_never_lose_below_zero,
