@@ -39,10 +39,15 @@ class Loss(Function):  # type: ignore[misc]  # MindSpore has no types
             classes,
         )
         ctx.dtypes = input.dtype, target.dtype
+        ctx.save_for_backward(input, target)
+        ctx.call = call
         return value.to(input.dtype).reshape(call.form.places if call.reduction == "none" else ())
 
     @staticmethod
     def backward(ctx: Any, dout: Any) -> Any:
+        if eager.is_differentiated():
+            input, target = ctx.saved_tensors
+            return (*eager.differentiable_gradients(input, target, ctx.call, dout, mindspore.float32), None)
         scale = dout.to(ctx.slope.dtype)
         if dout.ndim > 0:
             scale = mint.unsqueeze(scale, 1)

@@ -2,6 +2,9 @@
 
 Nothing can be raised there for a VALUE. Shapes, where they are known, and dtypes are checked while the graph is made; a
 class index outside [0, C) that is not ignore_index makes its row nan (composition.py).
+
+A gradient of a gradient is right where PyNative takes the outer one, of compiled code too. Where one graph holds both,
+MindSpore 2.10.0 refuses it ("The func graph is empty", a RuntimeError).
 """
 
 from __future__ import annotations

@@ -84,10 +84,11 @@ def is_differentiated() -> bool:
     return bool(_executor.requires_grad())
 
 
-def differentiable_gradients(input: Any, target: Any, call: Call, dout: Any) -> Tuple[Any, Any]:
+def differentiable_gradients(
+    input: Any, target: Any, call: Call, dout: Any, wide: Any = mindspore.float64
+) -> Tuple[Any, Any]:
     """The gradients with respect to input and class probabilities (else None), by operators with gradients of their
-    own: the fused kernels' are made of what MindSpore did not record, and the gradient of that would be 0."""
-    wide = mindspore.float64
+    own: what a forward pass kept is made of what MindSpore did not record, and the gradient of that would be 0."""
     _, slope, target_slope = composition.composed(
         input.to(wide),
         target.to(wide if call.form.probabilities else mindspore.int64),
@@ -122,20 +123,22 @@ def loss_and_gradients(input: Any, target: Any, call: Call) -> Tuple[Any, Gradie
 
 
 def divisor_of(input: Any, target: Any, call: Call) -> float:
-    """What the mean divides by; nan where class indices are out of range, refused where call.validate asks."""
+    """What the mean divides by; nan where nothing is selected (S12), and where class indices are out of range, which
+    are refused where call.validate asks."""
     if call.form.probabilities:
         return float(math.prod(call.form.places))
     ignored, wrong = _ignored((*call.form.places[:1], call.form.classes, *call.form.places[1:]), target, call)
     if wrong:
         return math.nan
     if call.weight is None:
-        return float(target.size - (0 if ignored is None else np.count_nonzero(ignored)))
+        return float(target.size - (0 if ignored is None else np.count_nonzero(ignored))) or math.nan
     labels = tensors.converted(target.reshape(-1), mindspore.int64)
     skipped = mint.eq(labels, call.ignore_index)
     scale = ops.GatherD()(
         tensors.converted(call.weight, mindspore.float64), 0, mint.where(skipped, ops.zeros_like(labels), labels)
     )
-    return float(mint.sum(mint.where(skipped, 0.0, scale)).asnumpy())
+    selected = mint.where(skipped, 0.0, scale).asnumpy()
+    return float(selected.sum()) if selected.any() else math.nan
 
 
 def _factor(dout: Any, call: Call, divisor: float, shape: Tuple[int, ...]) -> Any:

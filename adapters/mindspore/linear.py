@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any, List, Tuple
 
+import numpy as np
+
 from xent.errors import SpecValueError
 
 from .. import checks
@@ -108,7 +110,8 @@ class Loss(Function):  # type: ignore[misc]  # MindSpore has no types
         divisor = eager.divisor_of(hidden, target, call) if call.reduction == "mean" else 1.0
         value, ctx.slopes = _total(hidden, projection, target, call, 1.0 / divisor if divisor else math.nan, wanted)
         if call.reduction == "mean":
-            value = value / divisor if divisor else math.nan
+            with np.errstate(all="ignore"):
+                value = float(np.divide(value, divisor))  # by 0 as IEEE does, where weights cancel
         return mindspore.Tensor(value, hidden.dtype)
 
     @staticmethod

@@ -505,6 +505,11 @@ def the_branch_for_ascend():
             want, want_slope = mindspore.value_and_grad(CrossEntropyLoss(weight, label_smoothing=0.1), 0)(input, aim)
             close(value, want)
             close(slope, want_slope)
+            second = mindspore.grad(lambda x, f=function: (f(x)[1] ** 2).sum())(input)
+            loss = CrossEntropyLoss(weight, label_smoothing=0.1)
+            want_second = mindspore.grad(lambda x, aim=aim, f=loss: (mindspore.grad(f, 0)(x, aim) ** 2).sum())(input)
+            close(second, want_second)
+            assert np.abs(second.asnumpy()).max() > 1e-4
     finally:
         mint.arange = arange
     wrong = Tensor(np.array([0, 1, 5, 2, 0, 0]))
