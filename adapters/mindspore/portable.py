@@ -10,7 +10,7 @@ from typing import Any, Optional, Tuple
 
 from xent import dtypes
 
-from .. import checks
+from .. import checks, docs
 from ..framework import framework
 from . import ascend, compiled, eager
 from .native import as_array
@@ -59,30 +59,6 @@ def form_of(shape: Tuple[int, ...], input: Any, target: Any, weight: Optional[An
 
 
 class CrossEntropyLoss(Cell):  # type: ignore[misc]  # MindSpore has no types
-    """The cross-entropy between logits and class indices or class probabilities, by the rules S1 to S14.
-
-    Args:
-        weight: (C,) a factor for each class, of any floating dtype, or None (S1). It becomes the parameter ``weight``,
-            which is saved in a checkpoint and not trained.
-        ignore_index: the class index of rows that count nothing (S2). Must be negative with class probabilities (S8).
-        reduction: ``"none"``, ``"mean"`` or ``"sum"`` (S3).
-        label_smoothing: in [0, 1] (S4).
-        validate: whether class indices outside [0, C) are refused. What the compiler made can't refuse a value:
-            there, as without validation, a row with such an index is nan.
-
-    Inputs:
-        input: logits of float16, bfloat16, float32 or float64; (C), (N, C) or (N, C, d1, ..., dK) (S5).
-        target: class indices, any integer dtype, (), (N) or (N, d1, ..., dK) (S6); or class probabilities of a
-            floating dtype and input's shape (S7).
-
-    Outputs:
-        The loss in input's dtype: shape () or, for ``"none"``, that of class indices (S14). Differentiable with respect
-        to input and class probabilities.
-
-    Raises:
-        SpecError: an argument, shape, dtype or class index that S1 to S8 refuse.
-    """
-
     # Static methods, because mindspore.rewrite (automatic mixed precision, level O1) does not look into these.
     _compiling = staticmethod(compiled.compiling)
     _under_compiler = staticmethod(compiled.cross_entropy)
@@ -131,10 +107,20 @@ def cross_entropy(
     *,
     validate: bool = True,
 ) -> Any:
-    """The function behind `CrossEntropyLoss`, with its arguments. weight is a constant: it gets no gradient."""
     if compiled.compiling():
         return compiled.cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing)
     spec = checks.arguments(ignore_index, reduction, label_smoothing)
     if weight is not None:
         check_weight(weight)
     return _call(input, target, weight, spec.ignore_index, spec.reduction, spec.label_smoothing, validate)
+
+
+docs.describe(
+    CrossEntropyLoss,
+    cross_entropy,
+    "Differentiable with respect to input and class probabilities; weight is a constant and gets no gradient.",
+    "The module's weight is a parameter, which is saved in a checkpoint and not trained.",
+    "What the compiler made (mindspore.jit, GRAPH_MODE) can't refuse a value: there, as without `validate`, a row whose"
+    " class index is out of range is nan.",
+    "float16 and bfloat16 are computed in a wider dtype and rounded once.",
+)

@@ -16,7 +16,7 @@ from typing import Any, List, Tuple
 
 import numpy as np
 
-from xent.adapters import checks
+from xent.adapters import checks, docs
 from xent.adapters.framework import framework
 from xent.errors import SpecTypeError
 from xent.spec import CrossEntropySpec
@@ -34,23 +34,6 @@ _apply = flow.autograd.Function.__base__.apply  # (name, forward, backward, *inp
 
 
 class CrossEntropyLoss(flow.nn.Module):  # type: ignore[misc, name-defined]  # oneflow has no types
-    """Cross-entropy loss between logits and class indices or class probabilities, by the specification (S1 to S14).
-
-    Args:
-        weight: None, or a finite floating tensor (C): a weight for each class (S1). A buffer of the module.
-        ignore_index: a class index that contributes nothing (S2).
-        reduction: ``"none"``, ``"mean"`` or ``"sum"`` (S3).
-        label_smoothing: in [0, 1] (S4).
-        validate: whether class indices are looked at. Without it an index out of range makes its row nan.
-
-    Shape:
-        input (C), (N, C) or (N, C, d1, ..., dK), floating; target (), (N) or (N, d1, ..., dK) of integers, or input's
-        shape and floating. The result has input's dtype; shape (), or the class indices' under ``"none"``.
-
-    Raises:
-        SpecError: an argument, shape, dtype or class index that the rules refuse (S1 to S8).
-    """
-
     def __init__(
         self,
         weight: Any = None,
@@ -89,11 +72,21 @@ def cross_entropy(
     *,
     validate: bool = True,
 ) -> Any:
-    """`CrossEntropyLoss` as a function: the same arguments, shapes and errors."""
     spec = checks.arguments(ignore_index, reduction, label_smoothing)
     if validate:
         _check_weight(weight)
     return _loss(input, target, weight, spec, validate)
+
+
+docs.describe(
+    CrossEntropyLoss,
+    cross_entropy,
+    "Differentiable with respect to input; the gradient has a gradient of its own for small inputs alone.",
+    "The module's weight is a buffer.",
+    "Inside nn.Graph no value can be looked at: there, and without `validate`, a row whose class index is out of range"
+    " comes out as nan, value and gradient.",
+    "float16 and bfloat16 are computed in float32 or wider and rounded once.",
+)
 
 
 def _check_weight(weight: Any) -> None:

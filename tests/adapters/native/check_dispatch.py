@@ -1,12 +1,16 @@
-"""xent.adapters.cross_entropy picks the framework by the tensor: argv[1] is torch, mindspore or oneflow."""
+"""xent.adapters.cross_entropy picks the framework by the tensor: argv[1] is torch, mindspore or oneflow.
+
+And the portable losses have the same arguments, in the same order, and the same text in each.
+"""
 
 import importlib
+import inspect
 import sys
 
 import numpy as np
 
 from xent import CrossEntropySpec, reference
-from xent.adapters import cross_entropy, framework_of
+from xent.adapters import cross_entropy, docs, framework_of
 
 name = sys.argv[1]
 framework = importlib.import_module(name)
@@ -38,4 +42,14 @@ try:
     check("a list is refused", False)
 except TypeError as error:
     check("a list is refused", "builtins.list" in str(error))
+module = importlib.import_module(f"xent.adapters.{name}")
+arguments = ["weight=None", "ignore_index=-100", "reduction=mean", "label_smoothing=0.0", "validate=True"]
+for portable, text, tensors in (
+    (module.CrossEntropyLoss, docs.LOSS, []),
+    (module.cross_entropy, docs.FUNCTION, ["input", "target"]),
+):
+    parameters = inspect.signature(portable).parameters.values()
+    found = [p.name if p.default is p.empty else f"{p.name}={p.default}" for p in parameters]
+    check(f"{portable.__name__} has the arguments of all", found[: len(tensors) + 5] == tensors + arguments)
+    check(f"{portable.__name__} has the text of all", (portable.__doc__ or "").startswith(text))
 check("nothing else was imported", not ({"torch", "mindspore", "oneflow"} - {name}) & set(sys.modules))
