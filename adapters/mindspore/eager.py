@@ -63,10 +63,7 @@ class Loss(Function):  # type: ignore[misc]  # MindSpore has no types
         if 0 in call.form.places:
             ctx.gradients = lambda dout, wanted: (ops.zeros_like(input), None)
             return of_nothing(input, call)
-        value, gradients = loss_and_gradients(input, target, call)
-        if call.form.probabilities and ctx.needs_input_grad[1]:
-            gradients = _composed(input, target, call)[1]
-        ctx.gradients = gradients
+        value, ctx.gradients = loss_and_gradients(input, target, call)
         if isinstance(value, float):
             return mindspore.Tensor(value, input.dtype)
         return tensors.converted(value, input.dtype).reshape(call.form.places)
@@ -177,10 +174,14 @@ def _fused(input: Any, target: Any, call: Call) -> Optional[Tuple[Any, Gradients
     def gradients(dout: Any, wanted: bool) -> Tuple[Any, Any]:
         factor = _factor(dout, call, found.divisor, found.gains.shape)
         if found.coefficient is not None:
+            # First: the other gradient may be written into the probabilities' memory.
+            of_target = fused.gradient_of_targets(found, factor, call.weight, call.smoothing) if wanted else None
             slope = fused.gradient_of_probabilities(found, factor)
+            if of_target is not None:
+                of_target = tensors.converted(tensors.like_input(of_target, input.shape), target.dtype)
         else:
-            slope = fused.gradient_of_indices(found, factor, call.smoothing)
-        return tensors.converted(tensors.like_input(slope, input.shape), input.dtype), None
+            of_target, slope = None, fused.gradient_of_indices(found, factor, call.smoothing)
+        return tensors.converted(tensors.like_input(slope, input.shape), input.dtype), of_target
 
     if call.reduction == "none":
         return ops.Sub()(tensors.number(0.0, mindspore.float64), rows.gains), gradients

@@ -1,8 +1,8 @@
 """The portable loss on MindSpore's fused CPU kernels, for rows that these get right, and guards that find the others.
 
 What the kernels do (measured, 2.10.0), and what follows:
-- Over the last axis Softmax is the fastest pass over the logits. In float32 its exp is coarse (a relative error of
-  2e-6, up to 2.7 bounds where C is below 200), in float64 it is exact to 1e-15; LogSoftmax is as coarse in either
+- Over the last axis Softmax is the fastest pass over the logits. In float32 its exp is coarse (a relative error of up
+  to 6e-6, which is 18 bounds for two classes and less than one from 256 on), in float64 it is exact to 1e-15; LogSoftmax is as coarse in either
   dtype, and Log in float32 is off by 3e-7. So small problems are computed in float64 (`dtype_of_computation`), and
   everything that has one number a row always is.
 - Over another axis Softmax transposes and is 5 times slower than LogSoftmax, which needs no other kernel to transpose
@@ -71,6 +71,8 @@ class Rows(NamedTuple):
         keep: a column, float64, 0 where ignored and 1 elsewhere; None where no row is ignored.
         coefficient: of probability's shape, of class probabilities: what multiplies -log p; None for class indices.
         mass: a column, float64, its sums over classes; None where none is far enough from 1 to matter.
+        logits, log_sum: of class probabilities, (R, C) and the column of their log sum exp, float64, which together
+            give -log p; None where probability is log p.
         weight: (C, 1) in the dtype of computation, where smoothing needs it; else None.
     """
 
@@ -82,6 +84,8 @@ class Rows(NamedTuple):
     keep: Any = None
     coefficient: Any = None
     mass: Any = None
+    logits: Any = None
+    log_sum: Any = None
     weight: Any = None
 
 
@@ -180,6 +184,7 @@ def of_probabilities(x: Any, target: Any, weight: Any, smoothing: float, room: A
         ones = ops.ones((x.shape[0], 1, *x.shape[2:]), x.dtype)
         coefficient = _multiply(coefficient, spread_out(ones, converted(weight, x.dtype).reshape(-1, 1)))
     mass = converted(summed(coefficient), WIDE)
+    log_sum = None
     if x.ndim == 2:
         probability = _softmax(x)
         gains = _log(converted(probability[:, :1], WIDE))
@@ -194,7 +199,7 @@ def of_probabilities(x: Any, target: Any, weight: Any, smoothing: float, room: A
         return None
     if abs(mass.asnumpy() - 1.0).max() <= room.mass:
         mass = None
-    return Rows(probability, gains, float(gains.size), coefficient=coefficient, mass=mass)
+    return Rows(probability, gains, float(gains.size), None, None, None, coefficient, mass, x, log_sum)
 
 
 def _least(dtype: Any) -> float:
@@ -270,6 +275,21 @@ def gradient_of_probabilities(rows: Rows, factor: Any) -> Any:
     if p.dtype == mindspore.float32:
         return _times(mint.sub(p, rows.coefficient), factor)
     return _times(_subtract(p, rows.coefficient), factor)
+
+
+def gradient_of_targets(rows: Rows, factor: Any, weight: Any, smoothing: float) -> Any:
+    """factor * w * (1 - smoothing) * -log p: the gradient with respect to class probabilities."""
+    if rows.log_sum is None:
+        surprise = scaled(rows.probability, -1.0)
+    else:
+        surprise = _subtract(converted(rows.log_sum, rows.logits.dtype), rows.logits)
+    if weight is None and isinstance(factor, float):
+        return _times(surprise, factor * (1.0 - smoothing))
+    columns = converted(ops.ones_like(rows.gains) if isinstance(factor, float) else factor, surprise.dtype)
+    columns = scaled(columns, (factor if isinstance(factor, float) else 1.0) * (1.0 - smoothing))
+    classes = surprise.shape[1]
+    along = column(classes, 1.0, surprise.dtype) if weight is None else converted(weight, surprise.dtype).reshape(-1, 1)
+    return _multiply(surprise, spread_out(columns, along))
 
 
 def _probability(rows: Rows) -> Any:

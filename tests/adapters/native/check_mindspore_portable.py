@@ -423,6 +423,9 @@ def same_as_composed(x, y, weight, reduction, smoothing):
     want = gradients(dout, False)[0].asnumpy()
     np.testing.assert_allclose(slope, want, rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(slope[np.isnan(x.asnumpy())] == 0, want[np.isnan(x.asnumpy())] == 0)
+    if form.probabilities:
+        of_target = mindspore.grad(lambda x, y: (loss(x, y) * dout).sum(), 1)(x, y).asnumpy()
+        np.testing.assert_allclose(of_target, gradients(dout, True)[1].asnumpy(), rtol=1e-4, atol=1e-4)
 
 
 def a_backward_pass_can_run_twice():
