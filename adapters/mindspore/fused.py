@@ -2,9 +2,9 @@
 
 What the kernels do (measured, 2.10.0), and what follows:
 - Over the last axis Softmax is the fastest pass over the logits. In float32 its exp is coarse (a relative error of up
-  to 6e-6, which is 18 bounds for two classes and less than one from 256 on), in float64 it is exact to 1e-15; LogSoftmax is as coarse in either
-  dtype, and Log in float32 is off by 3e-7. So small problems are computed in float64 (`dtype_of_computation`), and
-  everything that has one number a row always is.
+  to 6e-6, which is 18 bounds for two classes and less than one from 256 on), in float64 it is exact to 1e-15;
+  LogSoftmax is as coarse in either dtype, and Log in float32 is off by 3e-7. So small problems are computed in float64
+  (`dtype_of_computation`), and everything that has one number a row always is.
 - Over another axis Softmax transposes and is 5 times slower than LogSoftmax, which needs no other kernel to transpose
   for it either: logits (N, C, d1, ...) in float32 stay as they are, and -log p comes straight from it.
 - A nan or +inf logit makes every probability of its row 0 or nan, so -log p of the target shows it; 1e38 and -inf show

@@ -122,7 +122,7 @@ docs.describe(
     "The module's weight is a parameter, which is saved in a checkpoint and not trained.",
     "What the compiler made (mindspore.jit, GRAPH_MODE) can't refuse a value: there, as without `validate`, a row whose"
     " class index is out of range is nan.",
-    "float16 and bfloat16 are computed in a wider dtype and rounded once. On a CPU more than 2**18 logits of fewer than"
-    " 256 classes go through MindSpore's float32 exp, whose relative error reaches 6e-6 (measured, 2.10.0), as in its own"
-    " loss: up to 18 of the harness's bounds. Fewer logits are computed in float64.",
+    "float16 and bfloat16 are computed in a wider dtype and rounded once.",
+    "On a CPU more than 2**18 logits of fewer than 256 classes go through MindSpore's float32 exp, as in its own loss:"
+    " its relative error reaches 6e-6 (measured, 2.10.0), up to 18 of the harness's bounds. Fewer are computed in float64.",
 )
