@@ -124,5 +124,6 @@ docs.describe(
     " class index is out of range is nan.",
     "float16 and bfloat16 are computed in a wider dtype and rounded once.",
     "On a CPU more than 2**18 logits of fewer than 256 classes go through MindSpore's float32 exp, as in its own loss:"
-    " its relative error reaches 6e-6 (measured, 2.10.0), up to 18 of the harness's bounds. Fewer are computed in float64.",
+    " its relative error reaches 6e-6 (measured, 2.10.0), up to 18 of the harness's bounds; fewer are computed in"
+    " float64.",
 )
