@@ -24,7 +24,7 @@ lint: $(READY)  ## ruff and mypy
 	.venv/bin/mypy -p xent
 	.venv/bin/mypy -p benchmarks
 
-bench: $(EXTRA)  ## what the harness costs, then the losses: native against portable, in time and memory (15 minutes)
+bench: $(EXTRA)  ## what the harness costs, then the losses: native against portable, in time and memory (half an hour)
 	.venv/bin/python -m xent.conformance.bench
 	.venv/bin/python -m benchmarks.loss
 

@@ -71,11 +71,11 @@ def _measure(options: argparse.Namespace, out: Path, console: Console) -> Result
         jobs = plan.jobs(framework, shapes, linear, effort)
         try:
             python = str(interpreters.resolve(framework, framework, named, console.print).path)
-            results.frameworks[framework] = _one(python, jobs, results, console)
+            results.frameworks[framework] = _one(python, jobs, results, console, out)
         except Unavailable as error:
             results.frameworks[framework] = {"reason": error.reason}
             console.print(f"{framework}: not measured: {error}", markup=False)
-        results.write(out / "loss.json")  # after each: a run takes a quarter of an hour
+        results.write(out / "loss.json")
     return results
 
 
@@ -92,11 +92,12 @@ def _chosen(options: argparse.Namespace) -> tuple[plan.Effort, list[str], list[s
     return effort, shapes, linear
 
 
-def _one(python: str, jobs: Sequence[Job], results: Results, console: Console) -> dict[str, Any]:
+def _one(python: str, jobs: Sequence[Job], results: Results, console: Console, out: Path) -> dict[str, Any]:
     """All of one framework. The times share a process, since they compare; a peak of memory needs a fresh one."""
 
     def follow(job: Job, measured: dict[str, Any]) -> None:
         results.add(job, measured)
+        results.write(out / "loss.json")  # after each: a run takes half an hour
         row = results.find(job.framework, job.shape, job.variant, measured["what"])
         if row is not None and measured["what"] != plan.MEMORY:
             console.print(f"{job.id}, {measured['what']}: {tables.faster(row.ratio)}", markup=False)

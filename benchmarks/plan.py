@@ -38,7 +38,7 @@ class Effort(NamedTuple):
     timeout: float
 
 
-FULL = Effort(1.5, 5, 5000, 1000 * 1000, 32000, 180.0)
+FULL = Effort(1.0, 5, 5000, 1000 * 1000, 32000, 180.0)
 QUICK = Effort(0.02, 3, 20, 500 * 1000, 32000, 60.0)
 QUICK_SHAPES = ("8x5", "256x2000", "4x10x256")
 QUICK_LINEAR_SHAPE = "64x16x500"

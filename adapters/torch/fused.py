@@ -47,7 +47,7 @@ def run(x: Tensor, problem: Problem, reduction: str, gradient: bool) -> Outcome:
         plan = plan._replace(compute=_direct)
     slope = pages.empty_like(x, dtype) if gradient else None
     scratch, products = torch.empty(0, dtype=dtype), torch.empty(0, dtype=dtype)
-    size = _CHUNK if problem.probabilities is None else _CHUNK // 8  # read by turns with two more of that size
+    size = _CHUNK if problem.probabilities is None else _CHUNK // 2  # which brings two more tensors of that size
     if x.numel() <= size:
         logits = x if x.dtype is dtype else x.to(dtype)
         out = scratch.resize_(x.shape) if slope is None else slope
