@@ -7,6 +7,7 @@ import re
 import selectors
 import shutil
 import subprocess
+import threading
 import time
 from pathlib import Path
 from typing import Callable, Iterator, Mapping, Sequence
@@ -18,6 +19,9 @@ _NEWS = ("Resolved", "Downloading", "Downloaded", "Prepared", "Installed", "Buil
 # uv's error chain: "error: A / cause: B" (0.13), "error: A / Caused by: B" and "× A / ╰─▶ B" (before).
 _LINK = re.compile(r"^\s*(?:error:|cause:|Caused by:|×|├─▶|╰─▶)\s*(.*)$")
 _PASSWORD = re.compile(r"(?<=://)[^/@\s]+@")
+
+
+_finding = threading.Lock()
 
 
 class Failure(Exception):
@@ -43,7 +47,8 @@ def find_uv() -> Path:
     try:
         from uv import find_uv_bin
 
-        return Path(find_uv_bin())
+        with _finding:  # it asks sysconfig, which gives half-read answers to a second thread (seen on CPython 3.11)
+            return Path(find_uv_bin())
     except (ImportError, FileNotFoundError):
         found = shutil.which("uv")
     if found is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import hashlib
 import os
 import re
@@ -409,3 +410,22 @@ class TestOthersAtIt:
         said: list[str] = []
         interpreters.resolve("toy", "toy", {}, said.append)
         assert any(re.fullmatch(r"toy: still at it after \d+ s", line) for line in said)
+
+
+def test_uv_is_looked_for_by_one_thread_at_a_time(monkeypatch):
+    """CPython 3.11's sysconfig fills its table while others read it: "uv" + None, and no report."""
+    import uv
+
+    inside: list[int] = []
+
+    def slow() -> str:
+        inside.append(1)
+        assert len(inside) == 1
+        time.sleep(0.01)
+        inside.pop()
+        return sys.executable
+
+    monkeypatch.setattr(uv, "find_uv_bin", slow)
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: uv_process.find_uv(), range(16)))
+    assert set(found) == {Path(sys.executable)}
