@@ -61,7 +61,9 @@ def _places(version: str, uv: Path, environ: Mapping[str, str]) -> Iterator[Path
 def _conda_environments(home: Path, environ: Mapping[str, str]) -> Iterator[Path]:
     roots = [Path(environ["CONDA_PREFIX"])] if environ.get("CONDA_PREFIX") else []
     roots += [Path(environ["CONDA_EXE"]).parent.parent] if environ.get("CONDA_EXE") else []
-    roots += [home / name for name in _CONDA_FOLDERS] + [Path("/opt/conda")]
+    program = shutil.which("conda", path=environ.get("PATH", os.defpath))
+    roots += [Path(program).resolve().parent.parent] if program else []
+    roots += [home / name for name in _CONDA_FOLDERS]
     for root in roots:
         yield root
         yield from sorted((root / "envs").glob("*"))

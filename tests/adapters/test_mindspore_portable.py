@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-CHECKS = 29
+import pytest
 
 
-def test_the_portable_loss_in_mindspore(native_checks):
-    checks = native_checks("mindspore", "check_mindspore_portable.py")
+@pytest.mark.parametrize(("script", "count"), [("portable", 21), ("compiled", 8)])
+def test_the_portable_loss_in_mindspore(script, count, native_checks):
+    checks = native_checks("mindspore", f"check_mindspore_{script}.py")
     failed = {check: message for check, message in checks.items() if message}
     assert not failed, "\n".join(f"{check}: {message}" for check, message in failed.items())
-    assert len(checks) == CHECKS, sorted(checks)
+    assert len(checks) == count, sorted(checks)

@@ -57,6 +57,12 @@ def test_found_by_conda_s_own_list(tmp_path: Path, machine: Callable[[], pythons
     assert machine() is not None
 
 
+def test_found_beside_the_conda_on_the_path(tmp_path: Path, machine: Callable[[], pythons.Probe | None]) -> None:
+    (tmp_path / "path" / "conda").symlink_to(stub(tmp_path / "shared" / "bin" / "conda"))
+    stub(tmp_path / "shared" / "envs" / "other" / "bin" / "python3.99")
+    assert machine() is not None
+
+
 def test_another_version_or_another_kind_is_passed_over(
     tmp_path: Path, machine: Callable[[], pythons.Probe | None]
 ) -> None:

@@ -13,6 +13,18 @@ import mindspore
 import numpy as np
 from adapter_checks import raised, run
 from mindspore import Tensor, mint, nn, ops
+from mindspore_portable import (
+    NAN,
+    RANDOM,
+    Net,
+    all_close,
+    close,
+    indices,
+    logits,
+    probabilities,
+    summed,
+    weights,
+)
 
 from xent.adapters.mindspore import (
     CrossEntropyLoss,
@@ -26,94 +38,6 @@ from xent.adapters.mindspore import (
 )
 from xent.errors import SpecError, SpecIndexError, SpecTypeError, SpecValueError
 
-FOLDER = tempfile.TemporaryDirectory(prefix="xent-check-")  # for what MindSpore writes where it stands
-os.environ["MS_OM_PATH"] = FOLDER.name
-os.chdir(FOLDER.name)
-RANDOM = np.random.RandomState(3)
-NAN = float("nan")
-
-
-def logits(*shape, dtype=np.float32):
-    return Tensor((RANDOM.standard_normal(shape) * 3).astype(dtype))
-
-
-def indices(classes, *shape, ignored=True):
-    array = RANDOM.randint(0, classes, shape)
-    if ignored:
-        array.reshape(-1)[1::4] = -100
-    return Tensor(array.astype(np.int32))
-
-
-def probabilities(*shape):
-    array = RANDOM.random_sample(shape).astype(np.float32)
-    return Tensor(array / array.sum(1, keepdims=True))
-
-
-def weights(classes):
-    return Tensor((RANDOM.random_sample(classes) + 0.1).astype(np.float32))
-
-
-def close(got, want, tolerance=3e-6):
-    got, want = got.asnumpy(), want.asnumpy()
-    assert got.shape == want.shape, (got.shape, want.shape)
-    assert got.dtype == want.dtype, (got.dtype, want.dtype)
-    np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance)
-
-
-def all_close(got, want, tolerance=3e-6):
-    assert len(got) == len(want)
-    for one, other in zip(got, want):  # noqa: B905  # Python 3.9 has no strict
-        close(one, other, tolerance)
-
-
-def summed(loss):
-    """A function for value_and_grad, whose compiler takes no lambda inside a call."""
-
-    def forward(input, target):
-        return loss(input, target).sum()
-
-    return forward
-
-
-def both_ways(loss, input, target):
-    """Value and gradient in PyNative and compiled."""
-    function = mindspore.value_and_grad(summed(loss), 0)
-    return function(input, target), mindspore.jit(function)(input, target)
-
-
-def compiled_it_is_the_same():
-    for reduction, smoothing, weighted in (("none", 0.1, True), ("mean", 0.0, True), ("mean", 0.1, False)):
-        loss = CrossEntropyLoss(weights(5) if weighted else None, reduction=reduction, label_smoothing=smoothing)
-        for input, target in ((logits(7, 5), indices(5, 7)), (logits(7, 5), probabilities(7, 5))):
-            (value, slope), (compiled, compiled_slope) = both_ways(loss, input, target)
-            close(compiled, value)
-            close(compiled_slope, slope)
-
-
-def compiled_shapes_of_every_rank():
-    for shape in ((5,), (2, 5, 2, 1, 2, 1, 2, 1, 2)):
-        places = shape[:1] + shape[2:] if len(shape) > 1 else ()
-        input = logits(*shape)
-        target = Tensor(RANDOM.randint(0, 5, places).astype(np.int64))
-        loss = CrossEntropyLoss(reduction="none")
-        close(mindspore.jit(loss)(input, target), loss(input, target))
-        (_, slope), (_, compiled_slope) = both_ways(loss, input, target)
-        close(compiled_slope, slope)
-        assert slope.shape == shape
-
-
-def hostile_logits_compiled():
-    rows = [[0.0, -np.inf, 1.0], [np.inf, 0.0, 1.0], [np.nan, 0.0, 1.0], [1e38, -1e38, 0.0], [-np.inf] * 3]
-    input = Tensor(np.array(rows, np.float32))
-    function = mindspore.value_and_grad(CrossEntropyLoss(reduction="sum"), 0)
-    compiled = mindspore.jit(function)
-    for labels in ([0, 0, 1, 1, 2], [-100] * 5, [0, -100, -100, 0, -100]):
-        target = Tensor(np.array(labels, np.int32))
-        want = function(input, target)
-        all_close(compiled(input, target), want)
-        ignored = want[1].asnumpy()[np.array(labels) == -100]
-        assert (ignored == 0).all(), ignored  # exactly, nan logits or not
-
 
 def the_function_is_the_cell():
     input, target, weight = logits(6, 5), indices(5, 6), weights(5)
@@ -124,62 +48,6 @@ def the_function_is_the_cell():
     loss = CrossEntropyLoss(weight, label_smoothing=0.1)
     close(function(input, target), loss(input, target), 0)
     close(mindspore.jit(function)(input, target), loss(input, target))
-
-
-def graph_mode():
-    input, target, weight = logits(6, 5), indices(5, 6), weights(5)
-    expected = mindspore.value_and_grad(CrossEntropyLoss(weight), 0)(input, target)
-    mindspore.set_context(mode=mindspore.GRAPH_MODE)
-    try:
-        loss = CrossEntropyLoss(weight)
-        close(loss(input, target), expected[0])
-        value, slope = mindspore.value_and_grad(loss, 0)(input, target)
-        close(value, expected[0])
-        close(slope, expected[1])
-        close(cross_entropy(input, target, weight), expected[0])
-    finally:
-        mindspore.set_context(mode=mindspore.PYNATIVE_MODE)
-
-
-class Net(nn.Cell):
-    def __init__(self, loss):
-        super().__init__()
-        self.dense = nn.Dense(4, 5)
-        self.loss = loss
-
-    def construct(self, input, target):
-        return self.loss(self.dense(input), target)
-
-
-def dynamic_batch_size():
-    for mode in (mindspore.GRAPH_MODE, mindspore.PYNATIVE_MODE):
-        mindspore.set_context(mode=mode)
-        try:
-            net = Net(CrossEntropyLoss(weights(5), label_smoothing=0.1))
-            net.set_inputs(
-                Tensor(shape=[None, 4], dtype=mindspore.float32), Tensor(shape=[None], dtype=mindspore.int32)
-            )
-            for rows in (3, 8, 5):
-                input, target = logits(rows, 4), indices(5, rows)
-                value = net(input, target)
-                mindspore.set_context(mode=mindspore.PYNATIVE_MODE)
-                close(value, cross_entropy(net.dense(input), target, net.loss.weight, label_smoothing=0.1))
-                mindspore.set_context(mode=mode)
-        finally:
-            mindspore.set_context(mode=mindspore.PYNATIVE_MODE)
-
-
-def compiled_dynamic_gradient():
-    loss = CrossEntropyLoss(weights(5))
-
-    @mindspore.jit
-    def step(input, target):
-        return mindspore.grad(loss, 0)(input, target)
-
-    for rows in (3, 8):
-        input, target = logits(rows, 5), indices(5, rows)
-        dynamic = mindspore.mutable(input)
-        close(step(dynamic, target), mindspore.grad(loss, 0)(input, target))
 
 
 def the_weight_is_not_trained():
@@ -287,21 +155,6 @@ def nothing_at_all():
         assert cross_entropy(input, target, reduction="none").shape == places
 
 
-def nothing_at_all_compiled():
-    for shape in ((0, 5), (2, 5, 0)):
-        places = shape[:1] + shape[2:]
-        input, target = Tensor(np.zeros(shape, np.float32)), Tensor(np.zeros(places, np.int32))
-        for reduction, expected in (("sum", 0.0), ("mean", NAN), ("none", np.zeros(places))):
-            loss = CrossEntropyLoss(reduction=reduction)
-            np.testing.assert_equal(mindspore.jit(loss)(input, target).asnumpy(), expected)
-            assert mindspore.jit(mindspore.grad(summed(loss), 0))(input, target).shape == shape
-            mindspore.set_context(mode=mindspore.GRAPH_MODE)
-            try:
-                np.testing.assert_equal(loss(input, target).asnumpy(), expected)
-            finally:
-                mindspore.set_context(mode=mindspore.PYNATIVE_MODE)
-
-
 def a_loss_of_nothing_is_plus_0():
     input, target = Tensor(np.array([[200.0, 0.0], [0.0, 300.0]], np.float32)), Tensor(np.array([0, 1], np.int32))
     for aim in (target, Tensor(np.eye(2, dtype=np.float32)), Tensor(np.array([0, -100], np.int32))):
@@ -338,19 +191,6 @@ def gradients_have_gradients():
     got = mindspore.grad(inner(lambda h, p: linear_cross_entropy(h, p, target)), (0, 1))(hidden, projection)
     want = mindspore.grad(inner(lambda h, p: cross_entropy(product(h, p), target)), (0, 1))(hidden, projection)
     all_close(got, want, 1e-9)
-
-
-def compiled_gradients_of_gradients_raise():
-    """MindSpore's compiler refuses; what matters is that it does not return 0."""
-    target = indices(4, 3)
-
-    def loss(input):
-        return cross_entropy(input, target)
-
-    def first(input):
-        return mindspore.grad(loss)(input).sum()
-
-    assert isinstance(raised(mindspore.jit(mindspore.grad(first)), logits(3, 4)), RuntimeError)
 
 
 def class_probabilities_have_a_gradient():
@@ -536,14 +376,25 @@ def synchronous_too():
 
 
 run(
-    compiled_it_is_the_same, compiled_shapes_of_every_rank, hostile_logits_compiled, the_function_is_the_cell,
-    graph_mode, dynamic_batch_size, compiled_dynamic_gradient, the_weight_is_not_trained,
-    the_weight_travels_in_a_checkpoint, half_precision_is_computed_wider, automatic_mixed_precision,
-    labels_out_of_range, shapes_and_dtypes, nothing_at_all,
-    class_probabilities_have_a_gradient, nothing_at_all_compiled,
-    a_loss_of_nothing_is_plus_0, gradients_have_gradients, compiled_gradients_of_gradients_raise,
+    the_function_is_the_cell,
+    the_weight_is_not_trained,
+    the_weight_travels_in_a_checkpoint,
+    half_precision_is_computed_wider,
+    automatic_mixed_precision,
+    labels_out_of_range,
+    shapes_and_dtypes,
+    nothing_at_all,
+    class_probabilities_have_a_gradient,
+    a_loss_of_nothing_is_plus_0,
+    gradients_have_gradients,
     a_closed_class_has_an_infinite_gradient_for_its_probability,
-    large_problems_match_the_composition, the_kernels_in_float32_match_the_composition, a_backward_pass_can_run_twice,
-    linear_is_the_loss_of_the_logits, linear_never_holds_all_logits, linear_refuses_what_does_not_fit,
-    the_branch_for_ascend, mint_has_the_same_loss, synchronous_too,
-)  # fmt: skip
+    large_problems_match_the_composition,
+    the_kernels_in_float32_match_the_composition,
+    a_backward_pass_can_run_twice,
+    linear_is_the_loss_of_the_logits,
+    linear_never_holds_all_logits,
+    linear_refuses_what_does_not_fit,
+    the_branch_for_ascend,
+    mint_has_the_same_loss,
+    synchronous_too,
+)

@@ -269,7 +269,10 @@ def source_and_from_native_are_inverse():
         same(ported.from_call(loss.weight, spec.ignore_index, spec.reduction, spec.label_smoothing), spec)
         import xent
 
-        same(ported.from_native(eval(ported.source(spec), {"torch": torch, "xent": xent})), spec)
+        again = eval(
+            ported.source(spec), {"torch": torch, "xent": xent}
+        )  # our own text: that it evaluates is the claim
+        same(ported.from_native(again), spec)
 
 
 if __name__ == "__main__":

@@ -201,6 +201,7 @@ def copies_and_pickles():
     file = io.BytesIO()
     torch.save(module, file)
     file.seek(0)
+    # Our own module, pickled here: that a module survives it, and torch.save's pickling, is the claim.
     for other in (copy.deepcopy(module), pickle.loads(pickle.dumps(module)), torch.load(file, weights_only=False)):
         same(torch.equal(other(LOGITS, LABELS), module(LOGITS, LABELS)), True)
         same(other.validate, False)
