@@ -50,9 +50,7 @@ def in_range(column: Any, classes: int, ignore_index: int, shape: Tuple[int, ...
     return False
 
 
-def labels(
-    column: Any, classes: int, ignore_index: int, weight: Any, clean: Optional[bool], dtype: Any, safe: Any = None
-) -> Labels:
+def labels(column: Any, classes: int, ignore_index: int, weight: Any, clean: Optional[bool], dtype: Any) -> Labels:
     """The labels of one call.
 
     Args:
@@ -60,12 +58,10 @@ def labels(
         weight: (C) in the dtype of computation, or None.
         clean: whether all are in [0, C); None where nobody looked (``validate=False``, nn.Graph).
         dtype: the dtype of computation.
-        safe: the column clamped to [0, C), where it is known already.
     """
     if clean and not 0 <= ignore_index < classes:
         return Labels(column, None if weight is None else pick(weight, column), None, None)
-    if safe is None:
-        safe = column if clean else ops.clamp(column, 0, classes - 1)
+    safe = column if clean else ops.clamp(column, 0, classes - 1)
     chosen = ops.not_equal(column, ignore_index)
     ignored = ops.logical_not(chosen)
     kept = chosen.to(dtype)

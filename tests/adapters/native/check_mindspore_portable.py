@@ -231,7 +231,8 @@ def large_problems_match_the_composition():
             )
             np.testing.assert_allclose(fused_value.asnumpy(), value, rtol=2e-6)
             slope = gradients(Tensor(1.0, mindspore.float32), False)[0].asnumpy()
-            np.testing.assert_allclose(fused_slope.asnumpy(), slope, rtol=1e-4, atol=2e-6 * np.abs(slope).max())
+            # float32 exp is off by up to 6e-6, of which p - 1 leaves that much of the largest gradient.
+            np.testing.assert_allclose(fused_slope.asnumpy(), slope, rtol=1e-4, atol=1e-5 * np.abs(slope).max())
 
 
 def the_kernels_in_float32_match_the_composition():
@@ -298,7 +299,7 @@ def linear_is_the_loss_of_the_logits():
             mindspore.value_and_grad(function, (0, 1))(hidden, projection) for function in (chunked, whole)
         )
         close(value, want, 2e-5)
-        all_close(slopes, want_slopes, 2e-5)
+        all_close(slopes, want_slopes, 2e-4)  # logits of some 100, summed in two orders: 1e-5 each, over 37 rows
     compiled = mindspore.jit(linear_cross_entropy)(hidden, projection, indices(150, 37, ignored=False))
     assert compiled.shape == ()
 
