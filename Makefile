@@ -13,7 +13,7 @@ help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 report: $(READY)  ## run the documents' and the standard cases on every implementation; matrix and report/index.html
-	.venv/bin/xent run --out $(OUT)
+	.venv/bin/xent run --replace --out $(OUT)
 
 test: lint $(EXTRA)  ## every test
 	.venv/bin/python -m pytest -n 2 --dist loadgroup $(PYTEST)

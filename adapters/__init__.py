@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import importlib
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from pathlib import Path
 from types import ModuleType
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
 import numpy as np
 
@@ -40,12 +42,15 @@ class Evaluation:
         gradient: of the summed result with respect to input, input's shape; None where it wasn't asked for.
         casts: every conversion that the framework forced, as text, e.g. ``"weight bfloat16 -> float32"``.
         kernels: ``"native"``, or ``"stand-in"`` where the adapter substituted kernels that the framework lacks here.
+        gradients: of the summed result with respect to ``"target"`` (class probabilities) and ``"weight"``, by name,
+            where `evaluate` was asked for more than the input's; None where it gives none of them.
     """
 
     value: Any
     gradient: Any = None
     casts: Tuple[str, ...] = ()
     kernels: str = "native"
+    gradients: Optional[Mapping[str, Any]] = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,45 @@ class Capabilities:
                 message = f"{argument} is {feature}, documented are {allowed} ({entry.clause})"
                 found.append(Finding(None, field, argument, str(feature), message, entry.clause, "error"))
         return found
+
+    def to_dict(self) -> Dict[str, Any]:
+        """The entries that narrow anything, as JSON-safe data: ``{"input_ranks": {"allowed": [2], "clause": ...}}``."""
+        entries = ((name, getattr(self, name)) for name in _ENTRIES)
+        return {name: {"allowed": list(one.allowed), "clause": one.clause} for name, one in entries if one is not None}
+
+    @classmethod
+    def from_dict(cls, data: Any) -> Capabilities:
+        """The inverse of `to_dict`. Raises ValueError, saying what is wrong, for anything that it can't have made."""
+        if not isinstance(data, dict):
+            raise ValueError("capabilities are an object of entries")
+        return cls(**{_known(name): _entry(name, entry) for name, entry in data.items()})
+
+
+_ENTRIES = tuple(field.name for field in fields(Capabilities))
+_MOST = 100  # values of an entry; characters of one, and of a clause's id: three times as many
+
+
+def _known(name: str) -> str:
+    if name not in _ENTRIES:
+        raise ValueError(f"there is no entry {name[:60]!r}; the entries are {', '.join(_ENTRIES)}")
+    return name
+
+
+def _entry(name: str, data: Any) -> Entry:
+    if not isinstance(data, dict) or set(data) != {"allowed", "clause"}:
+        raise ValueError(f"{name} must be an object with allowed and clause")
+    allowed, clause = data["allowed"], data["clause"]
+    if not isinstance(allowed, list) or len(allowed) > _MOST or not all(map(_is_plain, allowed)):
+        raise ValueError(f"{name}.allowed must be a list of at most {_MOST} names or numbers")
+    if not isinstance(clause, str) or not _is_plain(clause):
+        raise ValueError(f"{name}.clause must be the id of a clause, or a stated limit")
+    return Entry(tuple(allowed), clause)
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, str):
+        return len(value) <= 3 * _MOST and not any("\ud800" <= letter <= "\udfff" for letter in value)
+    return type(value) is int and abs(value) < 2**63
 
 
 def _features(arguments: Any, input: dtypes.Array, target: dtypes.Array) -> Iterator[Tuple[str, str, Any]]:
@@ -185,6 +229,9 @@ def names() -> Tuple[str, ...]:
 def load(name: str) -> ModuleType:
     """The adapter of that id (``"mint-jit"``) or module path (``"my.adapter"``).
 
+    It is imported, so a module path must be one that the user named, or that an installed distribution's entry point
+    names: never one out of a file.
+
     Raises:
         Unavailable: there is no such adapter, it doesn't import, or it lacks one of the names in `REQUIRED`.
     """
@@ -192,7 +239,9 @@ def load(name: str) -> ModuleType:
     path = known.get(name, name)
     try:
         module = importlib.import_module(path)
-    except Exception as error:  # a plug-in may fail in any way; it must not take the others with it
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a plug-in may fail in any way, sys.exit included, and takes no other with it
         import difflib
 
         close = difflib.get_close_matches(name, known, n=1) if name not in known else []
@@ -203,6 +252,24 @@ def load(name: str) -> ModuleType:
         remedy = "See adapters/torch/native.py for a model."
         raise Unavailable(name, f"the module {path!r} lacks {', '.join(missing)}", remedy)
     return module
+
+
+def module_path(name: str) -> str:
+    """The module of an installed adapter, by its id. Raises KeyError where none is installed under it."""
+    return _entry_points()[name]
+
+
+def source_digest(adapter: ModuleType) -> str:
+    """SHA-256 (hex) of the source that an evaluation runs: xent's core, what adapters share, the adapter's package."""
+    here = Path(__file__).resolve().parent
+    core = Path(sys.modules["xent"].__file__ or "").resolve().parent
+    file = Path(str(adapter.__file__)).resolve()
+    own = file.parent.glob("*.py") if adapter.__package__ else [file]
+    found = {path.resolve() for place in (core, core / "reference", here) for path in place.glob("*.py")} | set(own)
+    state = hashlib.sha256()
+    for path in sorted(found, key=lambda path: (path.parent.name, path.name)):
+        state.update(f"{path.parent.name}/{path.name}\0".encode() + path.read_bytes())
+    return state.hexdigest()
 
 
 def cross_entropy(input: Any, target: Any, spec: Any) -> Any:

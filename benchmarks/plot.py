@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 from typing import Any
 
-from xent.conformance.transport import write_atomically
+from xent.conformance.files.atomic import write_atomically
 
 from . import plan
 from .aims import Aim

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from xent.conformance.transport import write_atomically
+from xent.conformance.files.atomic import write_atomically
 from xent.errors import UnreadableInput
 
 from . import plan

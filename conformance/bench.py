@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from xent import adapters
-from xent.conformance import interpreters, run, runner
+from xent.conformance import interpreters, run, runner, vectors
 from xent.conformance.case import Case
 from xent.errors import Unavailable
 
@@ -27,10 +27,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", metavar="IDS", help="implementations, e.g. torch,mint-jit (default: all)")
     parser.add_argument("--python", metavar="NAME=INTERPRETER", action="append", default=[], help="as for xent run")
     options = parser.parse_args(arguments)
-    names = options.only.split(",") if options.only else adapters.names()
+    names: Sequence[str] = options.only.split(",") if options.only else adapters.names()
     console = Console(stderr=True, highlight=False)
     named = run.overrides(options.python)
-    cases = run.built_in_cases()
+    cases = vectors.cases([])
     table = Table(title=f"{len(cases)} cases, one implementation at a time (seconds)", box=None, pad_edge=False)
     for title in ("implementation", "cases", "start-up", "framework", "whole", "whole / (start-up + framework)"):
         table.add_column(title, justify="left" if title == "implementation" else "right")
@@ -57,7 +57,7 @@ def _measure(name: str, module: str, found: interpreters.Interpreter, cases: Seq
         evidence = runner.run_worker(runner.Implementation(name, module), found, cases, folder, 60.0, follow)
         whole = time.perf_counter() - begin
     startup = started[0] - begin
-    inside = sum(record["ms"] or 0.0 for record in evidence.records) / 1000
+    inside = sum(record.ms or 0.0 for record in evidence.records) / 1000
     ratio = whole / (startup + inside)
     return [str(len(evidence.records)), f"{startup:.1f}", f"{inside:.1f}", f"{whole:.1f}", f"{ratio:.2f}"]
 

@@ -17,7 +17,10 @@ from xent import dtypes
 from xent.adapters import layout
 from xent.spec import Arguments, arguments_to_dict
 
-_ID = re.compile(r"[a-z0-9][a-z0-9._+/-]*")
+ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+/:,=@%~()\[\]{}-]{0,199}", re.ASCII)
+ID_RULE = "letters, digits and _.+/:,=@%~()[]{}-, with a letter, digit or _ first, at most 200 of them"
+DIFFERENTIABLE = ("input", "target", "weight")
+"""What a gradient can be asked for: input, class probabilities, weight."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,11 +46,11 @@ class Expected:
 class Case:
     """One call of a loss. `input` and `target` keep their dtype and the order of their axes in memory.
 
-    id: lower-case letters, digits and `._+/-`, unique within a case set.
+    id: as `ID_RULE` says, unique within a case set.
     arguments: as written, not validated, because some cases must be refused.
     tags: "capability" runs the case even where the adapter's capabilities exclude it; others select and describe.
     clauses: ids from clauses.json.
-    gradient: whether the gradient of the summed result with respect to the input is asked for.
+    gradients: of DIFFERENTIABLE, in that order: what the gradient of the summed result is asked for with respect to.
     """
 
     id: str
@@ -56,21 +59,27 @@ class Case:
     target: np.ndarray
     tags: Tuple[str, ...] = ()
     clauses: Tuple[str, ...] = ()
-    gradient: bool = True
+    gradients: Tuple[str, ...] = ("input",)
     expected: Optional[Expected] = None
     source: str = ""
     note: str = ""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.id, str) or not _ID.fullmatch(self.id):
-            rule = "must be lower-case letters, digits and ._+/-, with a letter or digit first"
-            raise ValueError(f"case id {self.id!r} {rule}")
+        if not isinstance(self.id, str) or not ID.fullmatch(self.id):
+            raise ValueError(f"case id {self.id!r} must be {ID_RULE}")
         for name, array in (("input", self.input), ("target", self.target), ("weight", self.arguments.weight)):
             if not isinstance(array, np.ndarray) and not (name == "weight" and array is None):
                 raise TypeError(f"case {self.id}: {name} must be a NumPy array, not {type(array).__name__}")
         for name, words in (("tags", self.tags), ("clauses", self.clauses)):
             if not isinstance(words, tuple) or not all(isinstance(word, str) for word in words):
                 raise TypeError(f"case {self.id}: {name} must be a tuple of str")
+        if self.gradients != tuple(name for name in DIFFERENTIABLE if name in self.gradients):
+            raise ValueError(f"case {self.id}: gradients are of {', '.join(DIFFERENTIABLE)}, in that order")
+
+    @property
+    def gradient(self) -> bool:
+        """Whether the gradient with respect to input is asked for."""
+        return "input" in self.gradients
 
 
 def digest(cases: Iterable[Case]) -> str:
@@ -91,6 +100,8 @@ def _digest_one(case: Case) -> bytes:
         "tags": sorted(case.tags),
         "gradient": case.gradient,
     }
+    if set(case.gradients) - {"input"}:  # only then, so that sets of before keep their digest
+        words["gradients"] = list(case.gradients)
     if expected is not None:
         arrays += [expected.value, expected.gradient]
         words["expected"] = [float(expected.atol).hex(), float(expected.rtol).hex(), expected.raises]

@@ -68,6 +68,10 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--jobs", metavar="N", type=_jobs, default=None, help="implementations at a time (default: one a core)"
     )
+    run.add_argument(
+        "--replace", action="store_true",
+        help="move evidence of another case set, where it would be overwritten, aside into DIR/replaced-TIME",
+    )  # fmt: skip
     run.add_argument("--check", action="store_true", help="exit with 1 where anything but agreement was found")
     run.add_argument("--json", action="store_true", help="print the report as JSON on stdout instead of the matrix")
     run.set_defaults(call=_run)

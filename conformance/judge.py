@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import Any, Iterable, List, Mapping, Optional, Tuple
+from typing import Iterable, List, Mapping, Optional, Tuple
 
 import numpy as np
 
@@ -25,10 +25,11 @@ from xent.adapters import Capabilities
 from xent.dtypes import Array
 from xent.errors import Unavailable
 
-from . import arrays
 from .answers import Answer, Answers, answers
 from .case import Case, Expected
 from .compare import TOLERANCES, Measure, measure
+from .crashes import crash_cause
+from .records import Raised, Record
 
 VERDICTS = (
     "agrees", "imprecise", "deviates", "rejects", "accepts", "crashes", "hangs", "unsupported", "no evidence",
@@ -37,6 +38,7 @@ IMPRECISE = 1024
 """Up to so many bounds only digits are missing; beyond, the value is another."""
 
 NEVER_RUN = "never run here"
+CONTRADICTED = "recorded as unsupported, and the capabilities in its own header don't exclude it"
 # What an adapter raises where no stand-in can say what the real kernel would do.
 _UNAVAILABLE = f"{Unavailable.__module__}.{Unavailable.__qualname__}"
 
@@ -68,7 +70,7 @@ class Verdict:
 
 def judge_all(
     cases: Iterable[Case],
-    records: Mapping[str, Mapping[str, Mapping[str, Any]]],
+    records: Mapping[str, Mapping[str, Record]],
     capabilities: Mapping[str, Optional[Capabilities]],
     missing: Mapping[str, str],
 ) -> List[Verdict]:
@@ -77,7 +79,7 @@ def judge_all(
     Args:
         records: by implementation, then by case, as in results files (`Results.by_case`); every implementation that is
             planned has an entry, an empty one where it never ran.
-        capabilities: by implementation, the adapter's; an implementation without an entry has nothing excluded.
+        capabilities: by implementation, those of its header; an implementation without an entry has nothing excluded.
         missing: by implementation, why a case may have no record; without an entry `NEVER_RUN`.
     """
     verdicts = []
@@ -91,7 +93,7 @@ def judge_all(
 
 def judge(
     case: Case,
-    record: Optional[Mapping[str, Any]],
+    record: Optional[Record],
     capabilities: Optional[Capabilities],
     implementation: str,
     right: Optional[Answers] = None,
@@ -101,7 +103,7 @@ def judge(
 
     Args:
         record: of a results file; None where the case has none.
-        capabilities: the adapter's; None excludes nothing.
+        capabilities: of the header of its file; None excludes nothing.
         implementation: its id.
         right: `answers(case)`, where the caller has it.
         missing: why there is no record.
@@ -109,11 +111,15 @@ def judge(
     blank = Verdict(case.id, implementation, "no evidence", reason=_sentence(missing))
     if record is None:
         return blank
-    blank = replace(blank, kernels=str(record.get("kernels") or "native"))
+    blank = replace(blank, kernels=record.kernels)
+    if record.outcome == "not-recorded":
+        return replace(blank, reason=_sentence(f"not recorded: {record.reason}"))
     findings = [] if capabilities is None else capabilities.findings(case.arguments, case.input, case.target)
     documented = "; ".join(finding.message for finding in findings if finding.severity == "error")
-    if record["outcome"] == "unsupported":
-        why = documented or "the worker found that the implementation's capabilities exclude it"
+    if record.outcome == "unsupported":
+        if capabilities is not None and not documented:
+            return replace(blank, reason=_sentence(f"not run: {CONTRADICTED}"))
+        why = documented or "its worker found that its capabilities, which the file doesn't hold, exclude it"
         return replace(blank, verdict="unsupported", reason=_sentence(f"not run: {why}"))
     right = answers(case) if right is None else right
     verdict = _of_outcome(blank, case, record, right)
@@ -132,16 +138,16 @@ def _refusal(case: Case, right: Answers) -> str:
     return right.refusal or ""
 
 
-def _of_outcome(blank: Verdict, case: Case, record: Mapping[str, Any], right: Answers) -> Verdict:
-    outcome, refusal = record["outcome"], _refusal(case, right)
+def _of_outcome(blank: Verdict, case: Case, record: Record, right: Answers) -> Verdict:
+    outcome, refusal = record.outcome, _refusal(case, right)
     if outcome == "crash":
-        last = _last_line(record.get("stderr") or "")
-        reason = f"the process died ({record.get('signal')})" + (f": {last}" if last else "")
+        said = crash_cause(record.stderr)
+        reason = f"the process died ({record.signal})" + (f": {said}" if said else "")
         return replace(blank, verdict="crashes", parts=("error",), reason=_sentence(reason))
     if outcome == "timeout":
         return replace(blank, verdict="hangs", parts=("error",), reason="The process passed its time limit.")
-    if outcome == "error":
-        return _of_error(blank, case, record["error"], right)
+    if outcome == "error" and record.error is not None:
+        return _of_error(blank, case, record.error, right)
     if refusal:
         shown = _brief(record)
         return replace(
@@ -150,10 +156,10 @@ def _of_outcome(blank: Verdict, case: Case, record: Mapping[str, Any], right: An
     return _of_value(blank, case, record, right)
 
 
-def _of_error(blank: Verdict, case: Case, error: Mapping[str, Any], right: Answers) -> Verdict:
-    if error["type"] == _UNAVAILABLE:
-        return replace(blank, verdict="no evidence", reason=_sentence(_last_line(error["message"])))
-    phase, refusal = error["phase"], _refusal(case, right)
+def _of_error(blank: Verdict, case: Case, error: Raised, right: Answers) -> Verdict:
+    if error.type == _UNAVAILABLE:
+        return replace(blank, verdict="no evidence", reason=_sentence(_last_line(error.message)))
+    phase, refusal = error.phase, _refusal(case, right)
     told = _told(error)
     if phase == "backward":
         if refusal:
@@ -172,18 +178,19 @@ def _of_error(blank: Verdict, case: Case, error: Mapping[str, Any], right: Answe
     return replace(blank, verdict="rejects", parts=("error",), reason=_sentence(reason + _print_note(case, right)))
 
 
-def _of_value(blank: Verdict, case: Case, record: Mapping[str, Any], right: Answers) -> Verdict:
+def _of_value(blank: Verdict, case: Case, record: Record, right: Answers) -> Verdict:
     parts: List[str] = []
     texts: List[str] = []
     measures: List[Measure] = []
     wrong = imprecise = False
     for name, answer, printed in _compared(case, right):
-        if record.get(name) is None:
+        got = getattr(record, name)
+        if got is None:
             parts.append(name)
             texts.append(f"no {name} was returned")
             wrong = True
             continue
-        found = _measured(_decoded(record[name]), answer, printed, case)
+        found = _measured(got, answer, printed, case)
         measures.append(found)
         off = (found.bounds or 0) > 1
         far = (found.bounds or 0) > (1 if printed is not None else IMPRECISE)
@@ -193,11 +200,7 @@ def _of_value(blank: Verdict, case: Case, record: Mapping[str, Any], right: Answ
         wrong, imprecise = wrong or bool(found.faults) or far, imprecise or off
         texts.append(f"{name} {found.text}")
     verdict = "deviates" if wrong else "imprecise" if imprecise else "agrees"
-    casts = (
-        f"; the framework forced casts ({', '.join(record['casts'])})"
-        if record.get("casts") and "dtype" in parts
-        else ""
-    )
+    casts = f"; the framework forced casts ({', '.join(record.casts)})" if record.casts and "dtype" in parts else ""
     return replace(
         blank,
         verdict=verdict,
@@ -259,19 +262,14 @@ def _print_note(case: Case, right: Answers) -> str:
     return f" ({'; '.join(notes)})" if notes else ""
 
 
-def _decoded(array: Any) -> Array:
-    """An array of a record: as the file has it, or decoded already."""
-    return array if isinstance(array, np.ndarray) else arrays.decode(array)
-
-
 def _demand(refusal: str) -> str:
     return f"a refusal is demanded: {refusal}"
 
 
-def _deed(verdict: Verdict, record: Mapping[str, Any]) -> str:
+def _deed(verdict: Verdict, record: Record) -> str:
     """What a probe of a documented limit did, as a clause."""
-    if record["outcome"] == "error":
-        return f"it refused it: {_told(record['error'])}"
+    if record.error is not None:
+        return f"it refused it: {_told(record.error)}"
     found = verdict.reason.rstrip(".")
     told = found[:1].lower() + found[1:]
     if verdict.verdict == "agrees":
@@ -283,13 +281,13 @@ def _deed(verdict: Verdict, record: Mapping[str, Any]) -> str:
     return f"and {told}"
 
 
-def _brief(record: Mapping[str, Any]) -> str:
-    value = dtypes.to_float64(_decoded(record["value"]))
+def _brief(record: Record) -> str:
+    value = dtypes.to_float64(np.asarray(record.value))
     return f"the value {value.item():.6g}" if value.size == 1 else f"a value of shape {value.shape}"
 
 
-def _told(error: Mapping[str, Any]) -> str:
-    return f"{error['type']}: {_last_line(error['message'])}".rstrip(": ")
+def _told(error: Raised) -> str:
+    return f"{error.type}: {_last_line(error.message)}".rstrip(": ")
 
 
 def _last_line(text: str) -> str:

@@ -12,16 +12,19 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from xent.errors import Unavailable
+from xent.errors import Unavailable, UnreadableInput
 
-from . import results, transport
+from . import records, results, transport
 from .case import Case, digest
-from .partial import Partial, clear_write_errors
+from .files.strict_json import Place
+from .journal import Begun, Died, Ended, Hello, NotReady, Recorded, header_of
+from .partial import Partial, cannot_write, clear_write_errors
 from .process import Implementation, Worker, death, make_search_path
+from .records import CaseSet, Header, Record
 
 __all__ = ["Event", "Implementation", "run_worker"]
 
@@ -68,6 +71,7 @@ def run_worker(
     startup_timeout: float = 180.0,
     reuse: bool = False,
     stop: threading.Event | None = None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> results.Results:
     """Runs the cases and writes ``ID.jsonl``; goes on from the ``ID.jsonl.partial`` that an interrupted run left.
 
@@ -79,6 +83,7 @@ def run_worker(
         timeout: seconds for one case.
         on_event: called in this thread.
         startup_timeout: seconds until the framework is imported and prepared.
+        say: called with a line for people where earlier evidence was moved aside.
         stop: once set, this call ends as by Ctrl-C; that signal itself reaches the main thread only.
         reuse: also go on from a completed ``ID.jsonl`` of the same implementation, version, adapter and cases.
 
@@ -90,16 +95,19 @@ def run_worker(
         KeyboardInterrupt: by `stop`. What was recorded stays for the next run.
     """
     folder = Path(results_dir)
+    listed = list(cases)
+    unshippable = {case.id: why for case in listed if (why := transport.unshippable(case))}
     with contextlib.ExitStack() as stack:
         partial = stack.enter_context(contextlib.closing(Partial(folder, implementation.id)))
         with clear_write_errors(folder):
             work = stack.enter_context(_work_folder(folder, implementation.id))
-            transport.write(work / "cases.safetensors", cases)
+            transport.write(work / "cases.safetensors", (case for case in listed if case.id not in unshippable))
             make_search_path(work / "path", implementation)
         run = _Run(implementation, str(interpreter.path), work, partial, on_event, timeout, startup_timeout)
         run.stop = stop or run.stop
-        stack.callback(run.kill_all)
-        return run.complete({"sha256": digest(cases), "count": len(cases)}, reuse)
+        run.say = say
+        stack.callback(run.end_all)
+        return run.complete(listed, unshippable, reuse)
 
 
 @contextlib.contextmanager
@@ -134,22 +142,28 @@ class _Run:
         self.timeout = timeout
         self.startup_timeout = startup_timeout
         self.planned: list[str] = []
-        self.pending: set[str] = set()
+        self.pending: dict[str, None] = {}  # in the order of the plan
         self.workers: list[Worker] = []
         self.stop = threading.Event()
+        self.say: Callable[[str], None] = lambda line: None
 
-    def complete(self, case_set: dict[str, Any], reuse: bool) -> results.Results:
-        """Starts workers until nothing is pending."""
+    def complete(self, cases: Sequence[Case], unshippable: Mapping[str, str], reuse: bool) -> results.Results:
+        """Starts workers until nothing is pending. `unshippable`: cases that no worker got, with the reason."""
+        case_set = CaseSet(digest(cases), len(cases))
         worker, standby, vain = self._start(), None, 0
         hello = self._hello(worker)
-        self.partial.begin(self._header(hello, case_set), reuse)
-        self.planned = [str(case) for case in hello["planned"]]
-        self.pending = set(self.planned) - set(self.partial.records)
+        header = self._header(hello, case_set)
+        self.partial.begin(header, reuse)
+        self.planned = [*self._plan(hello, header.sample, cases, unshippable), *unshippable]
+        recorded = set(self.partial.recorded)
+        self.pending = dict.fromkeys(case for case in self.planned if case not in recorded)
         self._tell("started")
+        for case, why in unshippable.items():
+            self._record(case, {"case": case, "outcome": "not-recorded", "reason": why})
         while self.pending:
             before = len(self.pending)
             with clear_write_errors(self.work):
-                worker.go(self.partial.records)
+                worker.go(self.partial.recorded)
             self._follow(worker)
             worker.kill()
             if not self.pending:
@@ -160,11 +174,24 @@ class _Run:
             self._tell("restarted")
             worker = self._replacement(standby, hello)
             standby = self._start()
-        finished = self.partial.finish(self.planned, hello["left_out"])
+        finished = self.partial.finish(self.planned, hello.left_out)
+        for path in self.partial.replaced:
+            self.say(f"earlier evidence, of another version or adapter, is in {path}")
         self._tell("finished")
         return finished
 
-    def _replacement(self, standby: Worker | None, hello: dict[str, Any]) -> Worker:
+    def _plan(
+        self, hello: Hello, sample: str | None, cases: Sequence[Case], unshippable: Mapping[str, str]
+    ) -> Sequence[str]:
+        """What the worker will run, which must be all that it was sent, or all of its sample."""
+        sent = [case for case in cases if case.id not in unshippable]
+        if list(hello.planned) != [case.id for case in sent if sample is None or sample in case.tags]:
+            raise Unavailable(
+                self.implementation.id, "its worker plans other cases than it was sent", "Mend the adapter."
+            )
+        return hello.planned
+
+    def _replacement(self, standby: Worker | None, hello: Hello) -> Worker:
         """A worker that is ready, and the same as the one before."""
         for attempt in range(_VAIN_STARTS):
             worker = standby or self._start()
@@ -180,10 +207,10 @@ class _Run:
             raise self._unavailable("its version or its adapter changed during the run", worker)
         return worker
 
-    def kill_all(self) -> None:
+    def end_all(self) -> None:
         """Whatever happened, nothing keeps running."""
         for worker in self.workers:
-            worker.kill()
+            worker.close()
 
     def _start(self) -> Worker:
         with clear_write_errors(self.work):
@@ -192,25 +219,25 @@ class _Run:
         return worker
 
     def _tell(self, kind: str, case: str | None = None, outcome: str | None = None) -> None:
-        done = len(self.partial.records)
+        done = len(self.partial.recorded)
         self.on_event(Event(kind, self.implementation.id, done, len(self.planned), case, outcome))
 
     def _unavailable(self, reason: str, worker: Worker) -> Unavailable:
-        tail = worker.stderr_tail()
+        tail = worker.stderr_excerpt()
         return Unavailable(self.implementation.id, reason + (f"; the end of its stderr:\n{tail}" if tail else ""))
 
-    def _hello(self, worker: Worker) -> dict[str, Any]:
+    def _hello(self, worker: Worker) -> Hello:
         """Waits until the framework is ready. Raises Unavailable when it can't be."""
         deadline = time.monotonic() + self.startup_timeout
         while True:
             status = worker.exit_status()  # before the entries, so that none is missed
             for entry in worker.entries():
-                if isinstance(entry.get("hello"), dict):
-                    hello: dict[str, Any] = entry["hello"]
-                    return hello
-                if isinstance(entry.get("unavailable"), dict):
-                    raise Unavailable(self.implementation.id, **entry["unavailable"])
+                if isinstance(entry, Hello):
+                    return entry
+                if isinstance(entry, NotReady):
+                    raise Unavailable(self.implementation.id, entry.reason, entry.remedy)
             if status is not None:
+                self._check_disk(worker)
                 raise self._unavailable(f"its worker ended with {death(status)} before the first case", worker)
             if time.monotonic() > deadline:
                 reason = f"its worker was not ready after {self.startup_timeout:g} s"
@@ -219,7 +246,11 @@ class _Run:
             self._sleep()
 
     def _follow(self, worker: Worker) -> None:
-        """Records what the worker does until it ends, dies, or is killed for its case's time limit."""
+        """Records what the worker does until it ends, dies, or is killed for its case's time limit.
+
+        Only the next case of the plan can begin, and only a case that has begun is recorded: whatever else stands in
+        the journal was put there by something else than the worker.
+        """
         current, offset, since = "", 0, time.monotonic()
         while True:
             status = worker.exit_status()  # before the entries, so that none is missed
@@ -229,56 +260,63 @@ class _Run:
             overdue = current
             for entry in worker.entries():
                 since = time.monotonic()
-                if "begin" in entry:
-                    current, offset = str(entry["begin"]), int(entry.get("stderr", 0))
-                elif "case" in entry:
-                    self._record(entry)
+                if isinstance(entry, Begun) and not current and entry.case == next(iter(self.pending), None):
+                    current, offset = entry.case, entry.stderr
+                elif isinstance(entry, Recorded) and current and entry.case == current:
+                    self._record_line(entry)
                     current = ""
-                elif "died" in entry and current:
-                    self._crash(current, int(entry["died"]), worker.stderr_tail(offset, int(entry["stderr"])))
+                elif isinstance(entry, Died) and current:
+                    self._check_disk(worker)
+                    self._crash(current, entry.status, worker.stderr_excerpt(offset, entry.stderr))
                     current = ""
-                elif "end" in entry:
+                elif isinstance(entry, Ended):
                     return
             if killed or status is not None:
-                tail = worker.stderr_tail(offset)
+                tail = worker.stderr_excerpt(offset)
                 if killed and current and current == overdue:
-                    self._record({"case": current, "outcome": "timeout", "stderr": tail})
-                elif current and status is not None and not killed:
-                    self._crash(current, status, tail)
+                    self._record(current, {"case": current, "outcome": "timeout", "stderr": tail})
+                elif status is not None and not killed:
+                    self._check_disk(worker)
+                    if current:
+                        self._crash(current, status, tail)
                 return
             worker.trim_output()
             self._sleep()
 
+    def _check_disk(self, worker: Worker) -> None:
+        """A worker that ended for want of disk space didn't crash: its case runs again when there is room."""
+        if error := worker.trouble():
+            raise cannot_write(self.work.parent, error)
+
     def _crash(self, case: str, status: int, stderr: str) -> None:
-        self._record({"case": case, "outcome": "crash", "signal": death(status), "stderr": stderr})
+        self._record(case, {"case": case, "outcome": "crash", "signal": death(status), "stderr": stderr})
 
     def _sleep(self) -> None:
         if self.stop.wait(_POLL):
             raise KeyboardInterrupt
 
-    def _record(self, record: dict[str, Any]) -> None:
-        """Keeps the record of a pending case; a malformed one becomes an error, lest the case run for ever."""
-        case = record["case"]
-        if case not in self.pending:
-            return
+    def _record_line(self, entry: Recorded) -> None:
+        """Keeps a worker's record; one that nobody could read is none, lest the case run for ever."""
         try:
-            results.check_record(record)
-        except ValueError as fault:
-            error = {"type": "ValueError", "message": f"the worker's record is malformed: {fault}", "phase": "forward"}
-            record = {"case": case, "outcome": "error", "error": error}
-        self.partial.add(record)
-        self.pending.remove(case)
-        self._tell("recorded", case, record["outcome"])
+            record = records.record(entry.content, Place("record"))
+        except UnreadableInput as fault:
+            reason = f"the worker's record is malformed: {fault.place}: {fault.problem}"
+            self._record(entry.case, {"case": entry.case, "outcome": "not-recorded", "reason": reason})
+        else:
+            self._keep(record, entry.line)
 
-    def _header(self, hello: dict[str, Any], case_set: dict[str, Any]) -> dict[str, Any]:
-        implementation = {name: hello[name] for name in ("name", "version", "device", "mode")}
-        return {
-            "schema": results.SCHEMA,
-            "implementation": {"id": self.implementation.id, **implementation, "kernels": ""},
-            "python": hello["python"],
-            "platform": hello["platform"],
-            "packages": hello["packages"],
-            "case_set": case_set,
-            "started": "",
-            "adapter": hello["adapter"],
-        }
+    def _record(self, case: str, content: Mapping[str, Any]) -> None:
+        """Keeps a record of our own making."""
+        self._keep(records.record(content, Place(case)), results.line(content))
+
+    def _keep(self, record: Record, line: bytes) -> None:
+        self.partial.add(record, line)
+        self.pending.pop(record.case, None)
+        self._tell("recorded", record.case, record.outcome)
+
+    def _header(self, hello: Hello, case_set: CaseSet) -> Header:
+        try:
+            return header_of(hello, self.implementation.id, case_set, Place(self.implementation.module))
+        except UnreadableInput as fault:
+            reason = f"what its adapter says of itself can't be recorded: {fault.place}: {fault.problem}"
+            raise Unavailable(self.implementation.id, reason, "Mend the adapter.") from fault

@@ -6,6 +6,7 @@ An adapter gives the framework's own words as `SCRIPT` (with {input}, {target} a
 
 from __future__ import annotations
 
+import re
 from types import ModuleType
 
 from xent import dtypes
@@ -13,6 +14,7 @@ from xent.adapters import layout
 from xent.adapters.text import NEEDS_XENT, literal
 from xent.conformance.case import Case
 
+_MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 _GENERIC = """\
 import {module} as adapter
 from xent import dtypes
@@ -30,7 +32,7 @@ def reproduce(adapter: ModuleType, case: Case) -> str:
     """The script for this case in the adapter's framework."""
     template = getattr(adapter, "SCRIPT", None)
     if template is None:
-        return _generic(adapter, case)
+        return generic(adapter.__name__, case)
     text: str = template.format(
         input=_tensor(case.input, adapter.TENSOR, "permute"),
         target=_tensor(case.target, adapter.TENSOR, "permute"),
@@ -39,18 +41,21 @@ def reproduce(adapter: ModuleType, case: Case) -> str:
     return text
 
 
-def _generic(adapter: ModuleType, case: Case) -> str:
+def generic(module: str, case: Case) -> str:
+    """The script that calls the adapter's own `evaluate`, of the adapter in the module of that path."""
+    if not _MODULE.fullmatch(module):  # text of a file, which must not become code
+        return ""
     array = 'dtypes.from_data({data}, "{dtype}")'
     arguments = case.arguments
     return NEEDS_XENT + _GENERIC.format(
-        module=adapter.__name__,
+        module=module,
         weight=None if arguments.weight is None else _tensor(arguments.weight, array, "transpose"),
         ignore_index=literal(arguments.ignore_index),
         reduction=literal(arguments.reduction),
         label_smoothing=literal(arguments.label_smoothing),
         input=_tensor(case.input, array, "transpose"),
         target=_tensor(case.target, array, "transpose"),
-        gradient=case.gradient,
+        gradient=case.gradients if len(case.gradients) > 1 else case.gradient,
     )
 
 

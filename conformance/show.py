@@ -15,12 +15,14 @@ from rich.table import Table
 from rich.text import Text
 
 from xent import dtypes
-from xent.conformance import arrays, run, script
+from xent.adapters import load, module_path, names
+from xent.conformance import arrays, columns, script
 from xent.conformance.answers import Answer, Answers, answers
 from xent.conformance.bound import Bound, gradient_bound, value_bound
 from xent.conformance.case import Case
 from xent.conformance.clauses import load as load_clauses
 from xent.conformance.judge import Verdict
+from xent.conformance.records import Record, record_data
 from xent.conformance.report.terminal import STYLES
 from xent.errors import UnreadableInput
 from xent.spec import CrossEntropySpec, arguments_to_dict
@@ -32,19 +34,19 @@ _SOME = 12  # elements of an array shown in a row; the scripts hold all of them
 def main(options: argparse.Namespace) -> int:
     """Shows what the options of `xent show` ask for, on stdout. Returns the exit code."""
     folder = Path(options.folder)
-    case = _find(run.load_cases(folder), options.case)
-    columns = run.load_columns(folder)
+    found, cases = columns.load(folder)
+    case = _find(cases, options.case)
     if options.only is not None:
-        ids = [column.id for column in columns]
+        ids = [column.label for column in found]
         unknown = [name for name in options.only if name not in ids]
         if unknown:
             raise UnreadableInput(
                 "--only", None, f"no evidence of {unknown[0]!r} in {folder}", f"There is {', '.join(ids)}."
             )
-        columns = [column for column in columns if column.id in options.only]
-    verdicts = {verdict.implementation: verdict for verdict in run.judge_columns([case], columns)}
-    scripts = {column.id: _script(column, case) for column in columns}
-    records = {column.id: column.results.by_case.get(case.id) for column in columns if column.results}
+        found = [column for column in found if column.label in options.only]
+    verdicts = {verdict.implementation: verdict for verdict in columns.judge_columns([case], found)}
+    scripts = {column.label: _script(column, case) for column in found}
+    records = {column.label: column.results.by_case.get(case.id) for column in found if column.results}
     if options.json:
         json.dump(_as_json(case, verdicts, records, scripts), sys.stdout, indent=1)
         return 0
@@ -77,8 +79,12 @@ def _find(cases: Sequence[Case], wanted: str) -> Case:
     raise UnreadableInput(wanted, None, "names no case of this run", remedy)
 
 
-def _script(column: run.Column, case: Case) -> str:
-    return script.reproduce(column.adapter, case) if hasattr(column.adapter, "evaluate") else ""
+def _script(column: columns.Column, case: Case) -> str:
+    """By the installed adapter of that id; what only a file names isn't imported, though the script may name it."""
+    source = column.results.header.adapter if column.results else None
+    if column.id in names() and (source is None or source.module == module_path(column.id)):
+        return script.reproduce(load(column.id), case)
+    return script.generic(source.module, case) if source else ""
 
 
 def _show_case(console: Console, case: Case) -> None:
@@ -117,32 +123,32 @@ def _show_answer(console: Console, right: Answers) -> None:
     console.print(table)
 
 
-def _show_evidence(console: Console, case: Case, verdict: Verdict, record: Mapping[str, Any] | None) -> None:
+def _show_evidence(console: Console, case: Case, verdict: Verdict, record: Record | None) -> None:
     heading = Text(f"{verdict.implementation}: ").append(verdict.verdict, style=STYLES[verdict.verdict])
     console.rule(heading, align="left")
     table = _table()
     if verdict.reason:
         table.add_row("reason", verdict.reason)
     if record is not None:
-        table.add_row("kernels", record["kernels"])
+        table.add_row("kernels", record.kernels)
         for part in ("value", "gradient"):
-            if record[part] is not None:
-                table.add_row(part, _array(arrays.decode(record[part])))
+            array = getattr(record, part)
+            if array is not None:
+                table.add_row(part, _array(array))
         if verdict.error_in_bounds is not None:
             unit = "bounds" if case.expected is None else "tolerances of the print"
             ulps = "" if verdict.error_in_ulps is None else f", {verdict.error_in_ulps:.3g} ulp"
             table.add_row("distance", f"{verdict.error_in_bounds:.3g} {unit}{ulps}")
-        if record["error"]:
-            error = record["error"]
-            table.add_row("error", f"{error['type']} ({error['phase']}): {_end(error['message'])}")
-        if record["signal"]:
-            table.add_row("signal", str(record["signal"]))
-        if record["stderr"]:
-            table.add_row("stderr", _end(record["stderr"]))
-        if record["casts"]:
-            table.add_row("casts", ", ".join(record["casts"]))
-        if record["ms"] is not None:
-            table.add_row("time", f"{record['ms']:.2f} ms in the framework's own calls")
+        if record.error:
+            table.add_row("error", f"{record.error.type} ({record.error.phase}): {_end(record.error.message)}")
+        if record.signal:
+            table.add_row("signal", record.signal)
+        if record.stderr:
+            table.add_row("stderr", _end(record.stderr))
+        if record.casts:
+            table.add_row("casts", ", ".join(record.casts))
+        if record.ms is not None:
+            table.add_row("time", f"{record.ms:.2f} ms in the framework's own calls")
     console.print(table)
 
 
@@ -211,7 +217,7 @@ def _values(values: Any) -> str:
 
 
 def _as_json(
-    case: Case, verdicts: Mapping[str, Verdict], records: Mapping[str, Any], scripts: Mapping[str, str]
+    case: Case, verdicts: Mapping[str, Verdict], records: Mapping[str, Record | None], scripts: Mapping[str, str]
 ) -> dict[str, Any]:
     from dataclasses import asdict
 
@@ -228,10 +234,14 @@ def _as_json(
         "refusal": right.refusal,
         **expected,
         "implementations": {
-            name: {"verdict": asdict(verdict), "record": records.get(name), "script": scripts[name]}
+            name: {"verdict": asdict(verdict), "record": _record(records.get(name)), "script": scripts[name]}
             for name, verdict in verdicts.items()
         },
     }
+
+
+def _record(record: Record | None) -> dict[str, Any] | None:
+    return None if record is None else record_data(record)
 
 
 def _plain(values: Any) -> Any:

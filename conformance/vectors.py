@@ -8,28 +8,29 @@ the place and the remedy; a test holds the two together.
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
-from typing import Any, Dict, List, NoReturn, Optional, Set, Tuple
+from typing import Any, Dict, List, NoReturn, Optional, Sequence, Set, Tuple
 
 import numpy as np
 
 from xent import dtypes
-from xent.conformance import clauses, strict_json
-from xent.conformance.case import Case, Expected
-from xent.conformance.strict_json import NotANumber, PathLike, Place, shown
+from xent.conformance import clauses
+from xent.conformance.arrays import MAX_ELEMENTS, MAX_RANK, check_shape
+from xent.conformance.case import DIFFERENTIABLE, ID, ID_RULE, Case, Expected
+from xent.conformance.files import strict_json
+from xent.conformance.files.strict_json import NotANumber, PathLike, Place, shown
+from xent.errors import UnreadableInput
 from xent.spec import Arguments, arguments_from_dict
 
 SCHEMA = "xent-vectors/1"
 FOLDER = Path(__file__).with_name("vectors")
 _WHAT = f'a vector file ("schema": "{SCHEMA}")'
-_NAME = re.compile(r"[a-z0-9][a-z0-9._+/-]*")
-_NAME_RULE = "Use lower-case letters, digits and ._+/-, with a letter or digit first."
+_NAME_RULE = f"Use {ID_RULE}."
 _DTYPES = (*dtypes.FLOATS, *dtypes.INTEGERS)
 _WORDS = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
 _RAGGED = "Give every row the same shape."
-_MAX_RANK = 32  # NumPy 1's own limit, and the workers' interpreters may hold it
-_MAX_LENGTH = 2**31 - 1  # of one axis, where `shape` says it
+_MAX_TEXT = 20_000  # characters of a note or a source
+_MAX_NAMES = 200
 
 
 def read(path: PathLike) -> List[Case]:
@@ -70,16 +71,43 @@ def document_vectors() -> List[Case]:
     return [case for path in sorted(FOLDER.glob("*.json")) for case in read(path)]
 
 
+def cases(paths: Sequence[PathLike]) -> List[Case]:
+    """The cases of the vector files; where none is named, the built-in ones: the documents' and the standard cases.
+
+    Raises:
+        UnreadableInput: as `read` does, and where two files have a case of one id.
+    """
+    if not paths:
+        from xent.conformance import standard
+
+        return [*document_vectors(), *standard.cases()]
+    seen: Dict[str, PathLike] = {}
+    found = []
+    for path in paths:
+        for case in read(path):
+            if case.id in seen:
+                raise UnreadableInput(path, case.id, f"this id stands in {os.fspath(seen[case.id])} too", "Rename one.")
+            seen[case.id] = path
+            found.append(case)
+    return found
+
+
 def _case(vector: Any, place: Place, default_source: str) -> Case:
-    optional = ("source", "expected", "note", "clauses", "tags")
+    optional = ("source", "expected", "note", "clauses", "tags", "gradients")
     fields = place.fields(vector, ("id", "spec", "input", "target"), optional)
     name = _name(fields["id"], place.key("id"))
     arguments = _arguments(fields["spec"], place.key("spec"))
     input = _array(fields["input"], place.key("input"))
     target = _array(fields["target"], place.key("target"))
     expected = _expected(fields.get("expected"), place.key("expected"), arguments, input, target)
-    # A print of the value alone says nothing about the gradient; without a print the oracle judges both.
-    asked = expected is None or expected.gradient is not None
+    place_of_gradients = place.key("gradients")
+    if "gradients" in fields:
+        gradients = _gradients(fields["gradients"], place_of_gradients, arguments, target)
+        if expected is not None and expected.gradient is not None and "input" not in gradients:
+            place_of_gradients.refuse("leaves out input, whose gradient is expected", 'Add "input".')
+    else:  # a print of the value alone says nothing about the gradient; without a print the oracle judges both
+        asked = dtypes.is_float(input) and (expected is None or expected.gradient is not None)
+        gradients = ("input",) if asked else ()
     return Case(
         id=name,
         arguments=arguments,
@@ -87,15 +115,15 @@ def _case(vector: Any, place: Place, default_source: str) -> Case:
         target=target,
         tags=_names(fields.get("tags", []), place.key("tags")),
         clauses=_clauses(fields.get("clauses", []), place.key("clauses")),
-        gradient=asked and dtypes.is_float(input),
+        gradients=gradients,
         expected=expected,
-        source=place.key("source").string(fields.get("source", default_source)),
-        note=place.key("note").string(fields.get("note", "")),
+        source=place.key("source").string(fields.get("source", default_source), _MAX_TEXT),
+        note=place.key("note").string(fields.get("note", ""), _MAX_TEXT),
     )
 
 
 def _name(value: Any, place: Place) -> str:
-    if not isinstance(value, str) or not _NAME.fullmatch(value):
+    if not isinstance(value, str) or not ID.fullmatch(value):
         place.refuse(f"{shown(value)} is no name", _NAME_RULE)
     return value
 
@@ -103,12 +131,24 @@ def _name(value: Any, place: Place) -> str:
 def _names(value: Any, place: Place) -> Tuple[str, ...]:
     if not isinstance(value, list):
         place.refuse(f"must be a list of names, got {shown(value)}")
+    place.items(value, _MAX_NAMES)
     seen: Set[str] = set()
     for index, item in enumerate(value):
         if _name(item, place.item(index)) in seen:
             place.item(index).refuse(f"{shown(item)} stands twice", "Keep one of them.")
         seen.add(item)
     return tuple(value)
+
+
+def _gradients(value: Any, place: Place, arguments: Arguments, target: np.ndarray) -> Tuple[str, ...]:
+    names = _names(value, place)
+    for index, name in enumerate(names):
+        place.item(index).choice(name, DIFFERENTIABLE)
+        if name == "target" and not dtypes.is_float(target):
+            place.item(index).refuse("class indices have no gradient", "Give class probabilities, or leave it out.")
+        if name == "weight" and arguments.weight is None:
+            place.item(index).refuse("there is no weight in this spec", "Give one, or leave it out.")
+    return tuple(name for name in DIFFERENTIABLE if name in names)
 
 
 def _clauses(value: Any, place: Place) -> Tuple[str, ...]:
@@ -144,6 +184,8 @@ def _array(value: Any, place: Place) -> np.ndarray:
         place.key("dtype").refuse(f"unknown dtype {shown(dtype)}", remedy)
     data = place.key("data")
     shape, entries = _flatten(fields["data"], data)
+    if len(entries) > MAX_ELEMENTS:
+        data.refuse(f"has {len(entries):,} entries, more than {MAX_ELEMENTS:,}", "Use a smaller case.")
     make = _floats if dtype in dtypes.FLOATS else _integers
     array = make(entries, dtype, shape, data)
     if "shape" not in fields:
@@ -160,15 +202,17 @@ def _array(value: Any, place: Place) -> np.ndarray:
 
 
 def _shape(value: Any, place: Place) -> Tuple[int, ...]:
-    if not isinstance(value, list) or len(value) > _MAX_RANK:
-        place.refuse(f"must be a list of at most {_MAX_RANK} lengths, got {shown(value)}")
+    if not isinstance(value, list) or len(value) > MAX_RANK:
+        place.refuse(f"must be a list of at most {MAX_RANK} lengths, got {shown(value)}")
     for index, item in enumerate(value):
         number = isinstance(item, (int, float)) and not isinstance(item, bool)
-        if not number or item != int(item) or not 0 <= item <= _MAX_LENGTH:
-            place.item(index).refuse(f"must be a length from 0 to {_MAX_LENGTH}, got {shown(item)}")
+        if not number or item != int(item) or not 0 <= item <= MAX_ELEMENTS:
+            place.item(index).refuse(f"must be a length from 0 to {MAX_ELEMENTS:,}, got {shown(item)}")
     lengths = tuple(int(item) for item in value)
-    if np.prod([float(length) for length in lengths if length]) > _MAX_LENGTH:
-        place.refuse(f"{list(lengths)} is larger than any array that fits", "Use smaller lengths.")
+    try:
+        check_shape(lengths)
+    except ValueError as error:
+        place.refuse(str(error), "Use smaller lengths.")
     return lengths
 
 
@@ -176,8 +220,8 @@ def _flatten(data: Any, place: Place, at: Tuple[int, ...] = ()) -> Tuple[Tuple[i
     """The shape of nested lists and their entries in order; entries are not looked at. `at`: the indices so far."""
     if not isinstance(data, list):
         return (), [data]
-    if len(at) == _MAX_RANK:
-        place.refuse(f"data nests deeper than {_MAX_RANK} lists", "No framework here takes such an array.")
+    if len(at) == MAX_RANK:
+        place.refuse(f"data nests deeper than {MAX_RANK} lists", "No framework here takes such an array.")
     kinds = set(map(type, data))
     if list not in kinds:
         return (len(data),), data
@@ -276,6 +320,8 @@ def _result(data: Any, place: Place, shape: Optional[Tuple[int, ...]]) -> Option
     if data is None:
         return None
     found, entries = _flatten(data, place)
+    if len(entries) > MAX_ELEMENTS:
+        place.refuse(f"has {len(entries):,} entries, more than {MAX_ELEMENTS:,}")
     array = _floats(entries, "float64", found, place)
     if data == [] and shape is not None and 0 in shape:
         return np.zeros(shape)

@@ -1,9 +1,12 @@
-"""Runs cases for one implementation: ``python -m xent.conformance.worker FOLDER MODULE PARENT-PID``.
+"""Runs cases for one implementation: ``python -m xent.conformance.worker FOLDER MODULE``.
 
 It runs in the framework's own interpreter, where there need be nothing but NumPy and the framework, in the folder
 ``FOLDER/N/scratch``. It reads ``FOLDER/cases.safetensors``, waits for ``FOLDER/N/go`` (the cases that are recorded
 already) and writes ``FOLDER/N/journal``, JSON Lines: ``{"hello": ...}`` once the framework is ready, then per case
 ``{"begin": id}`` and its record, then ``{"end": true}``.
+
+Where the disk is full the journal can't say so: the worker then writes the error's number into ``FOLDER/N/trouble``,
+whose bytes were there before, and ends. What couldn't be recorded is the harness's failure and never the framework's.
 
 An adapter that says ``FORKS = True`` has a framework that works in a fork of the process that imported it. Its cases
 run in one; after a case that ends it come ``{"died": exit code}`` and another fork, which takes milliseconds where an
@@ -15,9 +18,10 @@ all, fork and abort, and none of that may reach another case's record. `runner` 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import errno
 import faulthandler
-import hashlib
 import json
 import mmap
 import os
@@ -37,12 +41,14 @@ from xent import adapters
 from xent.errors import Unavailable
 from xent.spec import CrossEntropySpec
 
-from . import arrays, transport
+from . import arrays, limits, transport
 from .case import Case
 
 _ANSI = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[@-Z\\-_])")
 _MAX_MESSAGE = 2000
+_OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _PR_SET_PDEATHSIG = 1
+_TROUBLE = 74  # EX_IOERR
 
 
 class Journal:
@@ -51,6 +57,7 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         self.path = str(folder / "journal")
         self._streams = [(1, str(folder / "stdout")), (2, str(folder / "stderr"))]
+        self._trouble = str(folder / "trouble")
         self.scratch = str(folder / "scratch")
         self._owner = os.getpid()
 
@@ -62,11 +69,20 @@ class Journal:
         """Writes one line. A blank line goes first, in case something else wrote half a line."""
         if os.getpid() != self._owner:
             os._exit(0)  # a case forked, and its child came back from the case: it is not this worker
-        self._reopen_standard_streams()
         data = b"\n" + json.dumps(entry, allow_nan=False).encode("ascii") + b"\n"
-        with open(self.path, "ab", buffering=0) as file:
-            while data:
-                data = data[file.write(data) :]
+        try:
+            self._reopen_standard_streams()
+            with open(self.path, "ab", buffering=0) as file:
+                while data:
+                    data = data[file.write(data) :]
+        except OSError as error:
+            self._give_up(error)
+
+    def _give_up(self, error: OSError) -> None:
+        """Tells the supervisor why there will be no line, and ends."""
+        with contextlib.suppress(OSError), open(self._trouble, "r+b", buffering=0) as file:
+            file.write(str(error.errno or 0).encode("ascii"))
+        os._exit(_TROUBLE)
 
     def stderr_size(self) -> int:
         """Where in the stderr file what is printed next begins."""
@@ -89,7 +105,7 @@ class Journal:
 
 def main(argv: Sequence[str]) -> None:
     """The worker's life. Leaves through os._exit: a framework that crashes on its way out must not change anything."""
-    folder, module, parent = Path(argv[0]), argv[1], int(argv[2])
+    folder, module, parent = Path(argv[0]), argv[1], os.getppid()  # the guard
     _die_with(parent)
     journal = Journal(Path.cwd().parent)
     sys.path[:] = [entry for entry in sys.path if os.path.realpath(entry or ".") != os.getcwd()]  # -m put it there
@@ -97,6 +113,9 @@ def main(argv: Sequence[str]) -> None:
     try:
         cases = transport.read(folder / "cases.safetensors")
         adapter = adapters.load(module)
+        if not isinstance(adapter.capabilities, adapters.Capabilities):
+            kind = type(adapter.capabilities).__name__
+            raise Unavailable(module, f"its capabilities are {kind}, not xent.adapters.Capabilities")
         getattr(adapter, "prepare", lambda: None)()
         plan, left_out = _plan(adapter, cases)
         journal.append({"hello": {**_who(adapter), "planned": [case.id for case in plan], "left_out": left_out}})
@@ -160,30 +179,32 @@ def _plan(adapter: ModuleType, cases: List[Case]) -> Tuple[List[Case], Dict[str,
     sample = getattr(adapter, "SAMPLE", None)
     if sample is None:
         return cases, {}
+    if not isinstance(sample, str):
+        raise Unavailable(adapter.__name__, f"its SAMPLE is {type(sample).__name__}, not the tag of some cases")
     plan = [case for case in cases if sample in case.tags]
     left_out = len(cases) - len(plan)
     return plan, {f"only cases tagged {sample} run": left_out} if left_out else {}
 
 
 def _who(adapter: ModuleType) -> Dict[str, Any]:
-    version = str(adapter.version())
+    """What the header says of the implementation; every text within its limit, whatever the adapter answers."""
+    version = _name(adapter.version())
     return {
-        "name": str(adapter.NAME),
+        "name": _name(adapter.NAME),
         "version": version,
-        "device": str(getattr(adapter, "device", lambda: "cpu")()),
-        "mode": str(getattr(adapter, "MODE", "eager")),
+        "device": _name(getattr(adapter, "device", lambda: "cpu")()),
+        "mode": _name(getattr(adapter, "MODE", "eager")),
         "python": platform.python_version(),
-        "platform": platform.platform(),
-        "packages": {str(adapter.FRAMEWORK): version, "numpy": np.__version__},
-        "adapter": {"module": adapter.__name__, "sha256": _source_digest(adapter)},
+        "platform": _name(platform.platform()),
+        "packages": {_name(adapter.FRAMEWORK): version, "numpy": np.__version__},
+        "adapter": {"module": _name(adapter.__name__), "sha256": adapters.source_digest(adapter)},
+        "capabilities": adapter.capabilities.to_dict(),
+        "sample": getattr(adapter, "SAMPLE", None),
     }
 
 
-def _source_digest(adapter: ModuleType) -> str:
-    """SHA-256 of the adapter's source: its file, with the other modules of its package."""
-    file = Path(str(adapter.__file__))
-    files = sorted(file.parent.glob("*.py")) if adapter.__package__ else [file]
-    return hashlib.sha256(b"".join(path.name.encode() + path.read_bytes() for path in files)).hexdigest()
+def _name(value: Any) -> str:
+    return " ".join(_clean(str(value), limits.NAME).split())
 
 
 def _wait_for_go(journal: Journal, parent: int) -> List[str]:
@@ -199,19 +220,21 @@ def _wait_for_go(journal: Journal, parent: int) -> List[str]:
 
 def _run(adapter: ModuleType, case: Case, journal: Journal) -> Dict[str, Any]:
     """The record of one case. Only KeyboardInterrupt gets out."""
+    journal.append({"begin": case.id, "stderr": journal.stderr_size()})
     if _excluded(adapter, case):
         return {"case": case.id, "outcome": "unsupported"}
-    journal.append({"begin": case.id, "stderr": journal.stderr_size()})
     adapters.reset_phases()
+    asked: Any = case.gradients if set(case.gradients) - {"input"} else case.gradient
     try:
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            evaluation = adapter.evaluate(case.arguments, case.input, case.target, gradient=case.gradient)
-            record = _value_record(case, evaluation)
+            evaluation = adapter.evaluate(case.arguments, case.input, case.target, gradient=asked)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        record = {"case": case.id, "outcome": "error", "error": {**_error(error), "phase": adapters.last_phase()}}
+        record = _error_record(case, error)
+    else:
+        record = _value_record(case, evaluation)
     record["ms"] = round(adapters.phase_seconds() * 1000, 4)
     signal.setitimer(signal.ITIMER_REAL, 0)  # an alarm that this case set must not ring in the next
     os.makedirs(journal.scratch, exist_ok=True)
@@ -232,15 +255,54 @@ def _excluded(adapter: ModuleType, case: Case) -> bool:
         return False
 
 
+def _error_record(case: Case, error: BaseException) -> Dict[str, Any]:
+    """The framework's refusal; or, where it had no disk to work on, what kept it from answering."""
+    told = _error(error)
+    number = error.errno if isinstance(error, OSError) else None
+    if number in _OUT_OF_SPACE or os.strerror(errno.ENOSPC) in told["message"]:
+        return _not_recorded(case, f"no disk space was left while it ran ({told['message']})")
+    return {"case": case.id, "outcome": "error", "error": {**told, "phase": adapters.last_phase()}}
+
+
 def _value_record(case: Case, evaluation: Any) -> Dict[str, Any]:
-    """Raises TypeError or ValueError for an evaluation that can't be recorded."""
-    gradient = getattr(evaluation, "gradient", None) if case.gradient else None
-    value = _array("value", getattr(evaluation, "value", evaluation))
-    record: Dict[str, Any] = {"case": case.id, "outcome": "value", "value": value}
-    record["gradient"] = None if gradient is None else _array("gradient", gradient)
-    record["casts"] = [_clean(str(cast)) for cast in evaluation.casts]
-    record["kernels"] = _clean(str(evaluation.kernels))
-    return record
+    """What the adapter returned; or why that can't be recorded, which says nothing about the framework."""
+    try:
+        record: Dict[str, Any] = {"case": case.id, "outcome": "value"}
+        if not hasattr(evaluation, "value"):
+            kind = type(evaluation).__name__
+            raise TypeError(f"the adapter's evaluate returned {kind}, not xent.adapters.Evaluation")
+        record["value"] = _array("value", evaluation.value)
+        gradient = evaluation.gradient if case.gradient else None
+        record["gradient"] = None if gradient is None else _array("gradient", gradient)
+        given = getattr(evaluation, "gradients", None)
+        if given is not None:
+            asked = [name for name in case.gradients if given.get(name) is not None]
+            record["gradients"] = {name: _array(f"gradient of {name}", given[name]) for name in asked}
+        record["casts"] = _casts(evaluation.casts)
+        record["kernels"] = _name(evaluation.kernels)
+        if _size(record) > arrays.MAX_TOGETHER:
+            raise ValueError(f"its arrays have {_size(record):,} elements, more than {arrays.MAX_TOGETHER:,}")
+        return record
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # the adapter's objects may do anything when they are looked at
+        return _not_recorded(case, _error(error)["message"])
+
+
+def _not_recorded(case: Case, reason: str) -> Dict[str, Any]:
+    return {"case": case.id, "outcome": "not-recorded", "reason": reason}
+
+
+def _casts(casts: Any) -> List[str]:
+    found = [_name(cast) for cast in casts]
+    if len(found) <= limits.CASTS:
+        return found
+    return [*found[: limits.CASTS - 1], f"and {len(found) - limits.CASTS + 1:,} more"]
+
+
+def _size(record: Dict[str, Any]) -> int:
+    found = [record["value"], record["gradient"], *record.get("gradients", {}).values()]
+    return sum(len(array["hex"]) for array in found if array is not None)
 
 
 def _array(name: str, array: Any) -> Dict[str, Any]:
@@ -271,11 +333,13 @@ def _error(error: BaseException) -> Dict[str, str]:
     return {"type": _clean(name), "message": message}
 
 
-def _clean(text: str) -> str:
+def _clean(text: str, most: int = _MAX_MESSAGE) -> str:
     """Without colours and half surrogate pairs. A long text keeps its start and its end: one of them says the cause."""
+    if len(text) > 100 * most:
+        text = text[: 50 * most] + text[-50 * most :]
     text = _ANSI.sub("", text).strip().encode("utf-8", "replace").decode("utf-8")
-    if len(text) > _MAX_MESSAGE:
-        text = f"{text[: _MAX_MESSAGE - 500]}\n[...]\n{text[-500:]}"
+    if len(text) > most:
+        text = f"{text[: most - most // 4 - 7]}\n[...]\n{text[-(most // 4) :]}"
     return text
 
 

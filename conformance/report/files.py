@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any, Mapping
 
+from xent.conformance.files.atomic import write_atomically
 from xent.conformance.report import junit, markdown, page
-from xent.conformance.transport import write_atomically
 from xent.errors import UnreadableInput
 
 

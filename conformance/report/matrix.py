@@ -85,6 +85,7 @@ def notes(report: Mapping[str, Any]) -> list[str]:
                 f"{device}: it proves the framework's Python code and nothing about Ascend's kernels."
             )
     lines += [f"{item['implementation']}: not run: {item['reason']}" for item in report["not_run"]]
+    lines += [f"{item['implementation']}: its evidence: {item['problem']}" for item in report["flaws"]]
     if not any(implementation["device"] == "ascend" for implementation in report["implementations"]):
         lines.append("Ascend: never run. An Ascend host makes its own results file with the same command.")
     return lines

@@ -1,4 +1,4 @@
-"""A report as data: schema ``xent-report/1``, assembled from cases, verdicts and the headers of results files.
+"""A report as data: schema ``xent-report/2``, assembled from cases, verdicts and the headers of results files.
 
 It holds one verdict for each case and implementation, so that planned = judged + skipped with a reason, always.
 """
@@ -14,7 +14,7 @@ from xent.conformance.case import Case, digest
 from xent.conformance.judge import VERDICTS, Verdict
 from xent.spec import arguments_to_dict
 
-SCHEMA = "xent-report/1"
+SCHEMA = "xent-report/2"
 # Frameworks print control characters and halves of characters into their messages; no rendering can hold them all.
 _UNPRINTABLE = re.compile("[^\n\u0020-\u007e\u00a0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -24,6 +24,7 @@ def assemble(
     implementations: Sequence[Mapping[str, Any]],
     verdicts: Iterable[Verdict],
     not_run: Sequence[tuple[str, str]],
+    flaws: Sequence[tuple[str, str]] = (),
 ) -> dict[str, Any]:
     """The report.
 
@@ -32,6 +33,7 @@ def assemble(
         implementations: {id, name, version, device, mode, kernels} of every column, those that never ran included.
         verdicts: one for each case and implementation.
         not_run: (implementation, reason) of those that could not run at all.
+        flaws: (implementation, problem) for everything that the evidence itself gives away.
 
     Raises:
         ValueError: a verdict is missing, doubled, or about something unplanned: nothing may count that didn't run.
@@ -52,13 +54,15 @@ def assemble(
         "cases": {case.id: _facts(case) for case in cases},
         "verdicts": [_verdict(verdict) for verdict in listed],
         "not_run": [{"implementation": name, "reason": _UNPRINTABLE.sub("\ufffd", reason)} for name, reason in not_run],
+        "flaws": [{"implementation": name, "problem": _UNPRINTABLE.sub("\ufffd", problem)} for name, problem in flaws],
     }
 
 
 def accepted(report: Mapping[str, Any]) -> bool:
     """Whether everything that was judged agrees: what ``--check`` asks. A report in which nothing agrees is not."""
     found = {verdict for counts in report["summary"].values() for verdict in counts}
-    return found <= {"agrees", "unsupported", "no evidence"} and "agrees" in found and not report["not_run"]
+    clean = not report["not_run"] and not report["flaws"]
+    return found <= {"agrees", "unsupported", "no evidence"} and "agrees" in found and clean
 
 
 def _facts(case: Case) -> dict[str, Any]:

@@ -93,7 +93,9 @@ def build(plan: Plan) -> Case:
         arrange(target, plan.target_layout),
         tags=tags,
         # selected weights that cancel divide by 0 (S12): no gradient is defined there
-        gradient=not (plan.weight == "weighted-cancelling" and plan.kind == "indices" and plan.reduction == "mean"),
+        gradients=()
+        if plan.weight == "weighted-cancelling" and plan.kind == "indices" and plan.reduction == "mean"
+        else ("input",),
     )
 
 
@@ -107,13 +109,13 @@ def _ignoring(drawn: Array, classes: int, ignore_index: int, rows: str) -> Array
 
 
 def make(
-    id: str, arguments: Arguments, input: Array, target: Array, *, tags: Sequence[str] = (), gradient: bool = True,
-    note: str = "",
+    id: str, arguments: Arguments, input: Array, target: Array, *, tags: Sequence[str] = (),
+    gradients: Tuple[str, ...] = ("input",), note: str = "",
 ) -> Case:  # fmt: skip
     """A case that the specification accepts, with the tags that its arrays and arguments show, and its clauses."""
     found = _tags(arguments, input, target)
     tags = tuple(dict.fromkeys((*found, *tags)))
-    return Case(id, arguments, input, target, tags, coverage.clauses(tags), gradient, note=note)
+    return Case(id, arguments, input, target, tags, coverage.clauses(tags), gradients, note=note)
 
 
 def _tags(arguments: Arguments, input: Array, target: Array) -> List[str]:

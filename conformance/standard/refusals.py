@@ -118,7 +118,7 @@ def cases() -> List[Case]:
             refusal.target,
             ("error", refusal.rule.lower(), *refusal.tags),
             tuple(sorted(f"{document}/{topic}" for topic, documents in refusal.clauses for document in documents)),
-            gradient=False,
+            gradients=(),
             note=f"{refusal.rule} demands a refusal",
         )
         for name, refusal in _REFUSALS.items()

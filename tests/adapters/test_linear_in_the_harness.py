@@ -11,7 +11,7 @@ import pytest
 from xent.adapters import Capabilities
 from xent.conformance import judge, runner
 from xent.conformance.answers import answers
-from xent.conformance.run import built_in_cases
+from xent.conformance.vectors import cases as cases_of
 
 HERE = Path(__file__).resolve().parent
 
@@ -22,7 +22,7 @@ def test_no_standard_case_deviates(framework, framework_python, tmp_path):
     name = f"linear_plugins.{framework}_layer"
     implementation = runner.Implementation(name, name, str(HERE))
     interpreter = SimpleNamespace(path=framework_python(framework))
-    cases = built_in_cases()
+    cases = cases_of([])
     evidence = runner.run_worker(implementation, interpreter, cases, tmp_path, 30.0)
     found: Counter[str] = Counter()
     wrong = []

@@ -13,12 +13,11 @@ import numpy as np
 import pytest
 
 from xent import dtypes
-from xent.conformance import transport
+from xent.conformance import arrays, transport
 from xent.conformance.answers import answers
 from xent.conformance.bound import gradient_bound, value_bound
 from xent.conformance.case import Case
 from xent.conformance.compare import measure
-from xent.conformance.judge import _decoded
 from xent.spec import Arguments, CrossEntropySpec
 
 U = 2.0**-24
@@ -115,7 +114,7 @@ def test_torch_is_within_the_bound(
         right, record = answers(case), torch_records[case.id]
         for part, answer in (("value", right.value), ("gradient", right.gradient)):
             assert answer is not None
-            found = measure(_decoded(record[part]), answer)
+            found = measure(arrays.decode(record[part]), answer)
             assert not found.faults, (case.id, part, found.text)
             assert found.bounds is not None
             worst[part] = max(worst[part], found.bounds)

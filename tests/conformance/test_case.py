@@ -22,10 +22,22 @@ def changed(**fields):
     return dataclasses.replace(BASE, **fields)
 
 
-@pytest.mark.parametrize("name", ["", "A", "-a", "/a", "a b", "a#b", "é", "a\n", None, 3])
+@pytest.mark.parametrize("name", ["", "-a", "[a]", "/a", "a b", "a#b", "é", "a\n", None, 3])
 def test_an_id_is_refused(name):
     with pytest.raises(ValueError, match="case id"):
         changed(id=name)
+
+
+@pytest.mark.parametrize("name", ["A", "_a", "test_NCd1[mean]", "tests/test_loss.py::test_sum[float32-C=1]", "a" * 200])
+def test_an_id_is_taken(name):
+    assert changed(id=name).id == name
+
+
+def test_gradients_are_of_three_in_their_order():
+    assert changed(gradients=("input", "target", "weight")).gradient
+    for wrong in (("weight", "input"), ("input", "input"), ("bias",)):
+        with pytest.raises(ValueError, match="gradients are of input, target, weight, in that order"):
+            changed(gradients=wrong)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +80,8 @@ def test_digest_changes_with_all_that_a_worker_or_a_judge_sees():
         {"arguments": BASE.arguments._replace(ignore_index="-100")},
         {"arguments": BASE.arguments._replace(label_smoothing=float("nan"))},
         {"tags": ("capability",)},
-        {"gradient": False},
+        {"gradients": ()},
+        {"gradients": ("input", "weight")},
         {"expected": None},
         {"expected": Expected(value=np.array(1.5), atol=1e-3)},
         {"expected": Expected(gradient=np.array(1.5))},

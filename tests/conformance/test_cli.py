@@ -73,7 +73,7 @@ def test_a_users_vectors_run_and_are_judged(tmp_path):
 def test_json_goes_to_stdout_alone(tmp_path):
     path = vectors(tmp_path / "my.json")
     done = xent("run", "--only", "numpy", "--vectors", path, "--json", cwd=tmp_path)
-    assert json.loads(done.stdout)["schema"] == "xent-report/1"
+    assert json.loads(done.stdout)["schema"] == "xent-report/2"
     assert "results in" in done.stderr
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from judging import INF, NAN, T, X, a_case, a_value, an_error, right_answer, verdict_of
 
 from xent.adapters import Capabilities, Entry
-from xent.conformance import arrays
 from xent.conformance.answers import Answers, answers
 from xent.conformance.case import Case, Expected
 from xent.conformance.judge import VERDICTS, judge, judge_all
+from xent.conformance.records import Record
 from xent.spec import Arguments
 
 NO_FLOAT32 = Capabilities(input_dtypes=Entry(("float64",), "mint/input/dtype"))
@@ -28,8 +30,8 @@ class TestVerdicts:
             assert verdict.error_in_ulps == 0
 
     def test_what_no_stand_in_can_tell_is_no_evidence_even_where_a_refusal_is_demanded(self) -> None:
-        record = an_error(message="mint: what Ascend does with class index 7 is not documented.")
-        record["error"]["type"] = "xent.errors.Unavailable"
+        told = "mint: what Ascend does with class index 7 is not documented."
+        record = an_error(message=told, type="xent.errors.Unavailable")
         for target in (T, np.array([0, 7])):
             verdict = verdict_of(a_case(t=target), record)
             assert (verdict.verdict, verdict.parts) == ("no evidence", ())
@@ -74,9 +76,8 @@ class TestVerdicts:
         verdict = verdict_of(case, a_value([value], gradient))
         assert (verdict.verdict, verdict.parts) == ("deviates", ("value", "shape"))
         assert "shape (1,) for ()" in verdict.reason
-        wide = a_value(value, gradient)
-        wide["value"] = arrays.encode(np.asarray(value, np.float64))
-        verdict = verdict_of(case, {**wide, "casts": ["input float32 -> float64"]})
+        wide = replace(a_value(value, gradient), value=np.asarray(value, np.float64))
+        verdict = verdict_of(case, replace(wide, casts=("input float32 -> float64",)))
         assert (verdict.verdict, verdict.parts) == ("deviates", ("value", "dtype"))
         assert "dtype float64 for float32" in verdict.reason
         assert "input float32 -> float64" in verdict.reason
@@ -128,8 +129,8 @@ class TestVerdicts:
         assert (verdict.verdict, verdict.parts) == ("accepts", ("error",))
         assert "1.5" in verdict.reason
         assert verdict_of(case, an_error("backward")).verdict == "accepts"
-        assert verdict_of(case, {"outcome": "crash", "signal": "SIGABRT"}).verdict == "crashes"
-        assert verdict_of(case, {"outcome": "timeout"}).verdict == "hangs"
+        assert verdict_of(case, Record("a-case", "crash", signal="SIGABRT")).verdict == "crashes"
+        assert verdict_of(case, Record("a-case", "timeout")).verdict == "hangs"
         # where the document excludes it as well, the refusal is still what is asked for
         everything = Capabilities(input_ranks=Entry((1,), "oneflow/input/shape"))
         assert verdict_of(case, an_error(), everything).verdict == "agrees"
@@ -137,17 +138,17 @@ class TestVerdicts:
 
     def test_crashes_and_hangs(self) -> None:
         crash = verdict_of(
-            a_case(), {"outcome": "crash", "signal": "SIGSEGV", "stderr": "warning\nF1122 check failed\n"}
+            a_case(), Record("a-case", "crash", signal="SIGSEGV", stderr="warning\nF1122 check failed\n")
         )
         assert crash.verdict == "crashes"
         assert crash.reason == "The process died (SIGSEGV): F1122 check failed."
-        assert verdict_of(a_case(), {"outcome": "timeout"}).verdict == "hangs"
+        assert verdict_of(a_case(), Record("a-case", "timeout")).verdict == "hangs"
 
     def test_unsupported(self) -> None:
-        verdict = verdict_of(a_case(), {"outcome": "unsupported"}, NO_FLOAT32)
+        verdict = verdict_of(a_case(), Record("a-case", "unsupported"), NO_FLOAT32)
         assert verdict.verdict == "unsupported"
         assert "mint/input/dtype" in verdict.reason
-        assert verdict_of(a_case(), {"outcome": "unsupported"}).verdict == "unsupported"
+        assert verdict_of(a_case(), Record("a-case", "unsupported")).verdict == "unsupported"
 
     def test_a_probe_tells_whether_the_document_lies(self) -> None:
         case = a_case()
@@ -157,8 +158,8 @@ class TestVerdicts:
             (a_value(value, gradient), "yet it returned the right value"),
             (a_value(value * 1.0001, gradient), "yet it returned a value that lacks digits"),
             (a_value(value * 2, gradient), "it returned a wrong value"),
-            ({"outcome": "crash", "signal": "SIGABRT"}, "the process died (SIGABRT)"),
-            ({"outcome": "timeout"}, "time limit"),
+            (Record("a-case", "crash", signal="SIGABRT"), "the process died (SIGABRT)"),
+            (Record("a-case", "timeout"), "time limit"),
         ):
             verdict = verdict_of(case, record, NO_FLOAT32)
             assert (verdict.verdict, verdict.parts) == ("unsupported", ())

@@ -18,7 +18,7 @@ from xent.conformance.case import Case
 from xent.conformance.report import files, junit, markdown, matrix, model, page, terminal
 from xent.spec import Arguments
 
-SCHEMA = Path(model.__file__).parent.parent / "schemas" / "xent-report-1.json"
+SCHEMA = Path(model.__file__).parent.parent / "schemas" / "xent-report-2.json"
 HOSTILE = "</td><script>alert(1)</script> | \x1b[31mred\x1b[0m \x00 [bold]markup[/] ]]> & \ud800"
 
 

@@ -90,11 +90,11 @@ def test_a_run_ended_midway_resumes_without_repeating_or_losing_a_case(tmp_path,
 
     found = run_worker(COUNTS, PYTHON, make_cases(), folder)
     assert found.complete
-    assert [record["case"] for record in found.records] == [case.id for case in make_cases()]
-    assert found.header["started"] == before.header["started"]
+    assert [record.case for record in found.records] == [case.id for case in make_cases()]
+    assert found.header.started == before.header.started
     times = Counter(number for number, _ in counts())
     assert set(times) == set(range(CASES))
-    recorded = {record["case"] for record in before.records}
+    recorded = {record.case for record in before.records}
     assert [number for number, count in times.items() if count > 1 and f"case/{number}" in recorded] == []
     assert sum(times.values()) <= CASES + 2  # the one under way, and one that the parent hadn't seen
     assert sorted(path.name for path in folder.iterdir()) == ["counts.jsonl"]
@@ -112,13 +112,13 @@ def test_a_worker_that_hangs_does_not_outlive_its_parent(tmp_path, counts):
 
 def test_a_case_that_forks_does_not_run_the_others_twice(tmp_path, counts):
     found = run_worker(COUNTS, PYTHON, make_cases(numbers=[1, 100, 2, 3, 4]), tmp_path / "results")
-    assert [record["outcome"] for record in found.records] == ["value"] * 5
+    assert [record.outcome for record in found.records] == ["value"] * 5
     assert [number for number, _ in counts()] == [1, 100, 2, 3, 4]
 
 
 def test_a_child_that_a_case_left_behind_ends_with_the_run(tmp_path, counts):
     found = run_worker(COUNTS, PYTHON, make_cases(numbers=[300, 1]), tmp_path / "results")
-    assert [record["outcome"] for record in found.records] == ["value"] * 2
+    assert [record.outcome for record in found.records] == ["value"] * 2
     pids = {pid for _, pid in counts()}
     assert len(pids) == 2
     wait_until(lambda: not any(map(is_running, pids)), seconds=10)
@@ -173,8 +173,10 @@ def test_evidence_of_something_else_is_not_taken_over(tmp_path, counts, six_case
 
 def test_a_completed_run_is_taken_over_only_when_asked(tmp_path, counts):
     first = run_worker(COUNTS, PYTHON, make_cases(3), tmp_path / "results")
+    written = first.path.read_bytes()
     again = run_worker(COUNTS, PYTHON, make_cases(3), tmp_path / "results", reuse=True)
-    assert (again.header, again.records, again.footer) == (first.header, first.records, first.footer)
+    assert (again.header, again.footer) == (first.header, first.footer)
+    assert again.path.read_bytes() == written
     assert len(counts()) == 3
     run_worker(COUNTS, PYTHON, make_cases(3), tmp_path / "results")
     assert len(counts()) == 6

@@ -90,7 +90,7 @@ def test_everything_else_arrives(tmp_path):
         arguments=Arguments(ignore_index=-(2**63), reduction="bogus", label_smoothing=float("nan")),
         tags=("capability", "x"),
         clauses=("torch-2.8/weight/size",),
-        gradient=False,
+        gradients=(),
         expected=Expected(value=np.float64([0.1, np.nan]), gradient=None, atol=1e-3, rtol=1e-5),
         source="document é",
         note="a note",
@@ -136,6 +136,10 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["cases"]
 
 
+ARGUMENTS = {"weight": None, "ignore_index": -100, "reduction": "mean", "label_smoothing": 0.0}
+EXPECTED = {"atol": 0, "rtol": 0, "raises": False}
+
+
 def pack(header, body=b""):
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
     return struct.pack("<Q", len(text)) + text + body
@@ -143,10 +147,14 @@ def pack(header, body=b""):
 
 def description(**changes):
     entry = {
-        "id": "a", "arguments": {}, "axes": {"input": [0], "target": []}, "tags": [], "clauses": [], "gradient": True,
-        "expected": None, "source": "", "note": "", **changes,
+        "id": "a", "arguments": ARGUMENTS, "axes": {"input": [0], "target": []}, "tags": [], "clauses": [],
+        "gradients": ["input"], "expected": None, "source": "", "note": "", **changes,
     }  # fmt: skip
-    return {"xent": json.dumps({"schema": "xent-cases/1", "cases": [entry]})}
+    return {"xent": json.dumps({"schema": "xent-cases/2", "cases": [entry]})}
+
+
+def argument(**changes):
+    return description(arguments={**ARGUMENTS, **changes})
 
 
 def header(**changes):
@@ -174,8 +182,8 @@ HOSTILE = {
     "nested": pack(b"[" * 100_000),
     "no metadata": pack(header(__metadata__=None), BODY),
     "metadata without xent": pack(header(__metadata__={}), BODY),
-    "another schema": pack(header(__metadata__={"xent": '{"schema": "xent-cases/2", "cases": []}'}), BODY),
-    "cases no list": pack(header(__metadata__={"xent": '{"schema": "xent-cases/1", "cases": {}}'}), BODY),
+    "another schema": pack(header(__metadata__={"xent": '{"schema": "xent-cases/3", "cases": []}'}), BODY),
+    "cases no list": pack(header(__metadata__={"xent": '{"schema": "xent-cases/2", "cases": {}}'}), BODY),
     "description a list": pack(header(__metadata__={"xent": "[]"}), BODY),
     "repeated name": pack(b'{"a": 1, "a": 2}'),
     "truncated": pack(header(), BODY[:-1]),
@@ -207,6 +215,33 @@ HOSTILE = {
     "arguments a list": pack(header(__metadata__=description(arguments=[1])), BODY),
     "expected unknown": pack(header(__metadata__=description(expected={"value": 1})), BODY),
     "tags a number": pack(header(__metadata__=description(tags=1)), BODY),
+    "tags a text": pack(header(__metadata__=description(tags="abc")), BODY),
+    "tags of numbers": pack(header(__metadata__=description(tags=[1])), BODY),
+    "a million tags": pack(header(__metadata__=description(tags=["t"] * 1_000_000)), BODY),
+    "gradients a text": pack(header(__metadata__=description(gradients="input")), BODY),
+    "gradients unknown": pack(header(__metadata__=description(gradients=["bias"])), BODY),
+    "gradients twice": pack(header(__metadata__=description(gradients=["input", "input"])), BODY),
+    "source a number": pack(header(__metadata__=description(source=1)), BODY),
+    "half a surrogate pair": pack(header(__metadata__=description(note="\ud800")), BODY),
+    "argument missing": pack(header(__metadata__=description(arguments={})), BODY),
+    "argument a list": pack(header(__metadata__=argument(reduction=["mean"])), BODY),
+    "argument an object": pack(header(__metadata__=argument(ignore_index={})), BODY),
+    "argument of a surrogate": pack(header(__metadata__=argument(reduction="\ud800")), BODY),
+    "argument not a number": pack(json.dumps(header(__metadata__=argument(label_smoothing=1e999))).encode(), BODY),
+    "weight beside its tensor": pack(header(__metadata__=argument(weight={"dtype": "float32", "data": [1]})), BODY),
+    "atol a text": pack(header(__metadata__=description(expected={**EXPECTED, "atol": "abc"})), BODY),
+    "atol negative": pack(header(__metadata__=description(expected={**EXPECTED, "atol": -1})), BODY),
+    "atol infinite": pack(header(__metadata__=description(expected={**EXPECTED, "atol": 1e999})), BODY),
+    "raises a number": pack(header(__metadata__=description(expected={**EXPECTED, "raises": 1})), BODY),
+    "axes of a rank that isn't": pack(header(__metadata__=description(axes={"input": [0], "target": [0]})), BODY),
+    "axes true": pack(header(__metadata__=description(axes={"input": [False], "target": []})), BODY),
+    "role unknown": pack(header(__metadata__=description(axes={"input": [0], "target": [], "bias": []})), BODY),
+    "two cases of one id": pack(
+        header(__metadata__={"xent": json.dumps({"schema": "xent-cases/2", "cases": [{"id": "a"}, {"id": "a"}]})}), BODY
+    ),
+    "shape free beside a 0": pack(
+        header(**{"a#input": tensor(shape=[2_000_000_000, 0], data_offsets=[0, 0])}), BODY[8:]
+    ),
 }
 
 
@@ -216,7 +251,7 @@ def test_a_hostile_file_is_one_clear_error(tmp_path, name):
     path.write_bytes(HOSTILE[name])
     with pytest.raises(UnreadableInput) as caught:
         transport.read(path)
-    assert str(caught.value).startswith(f"{path}: is no case file (")
+    assert str(caught.value).startswith(f"{path}: ")
     assert len(str(caught.value)) < 1000
 
 
@@ -225,9 +260,37 @@ def test_the_hostile_files_start_from_a_good_one(tmp_path):
     assert [got.id for got in transport.read(tmp_path / "cases")] == ["a"]
 
 
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_file_of_the_first_schema_is_read(tmp_path, asked):
+    entry = json.loads(description()["xent"])["cases"][0]
+    entry = {name: value for name, value in entry.items() if name != "gradients"} | {"gradient": asked}
+    old = {"xent": json.dumps({"schema": "xent-cases/1", "cases": [entry]})}
+    (tmp_path / "cases").write_bytes(pack(header(__metadata__=old), BODY))
+    (got,) = transport.read(tmp_path / "cases")
+    assert got.gradients == (("input",) if asked else ())
+
+
+def test_a_file_too_large_for_memory_is_refused_before_it_is_read(tmp_path):
+    with (tmp_path / "cases").open("wb") as file:
+        file.truncate(20 * 10**9)  # on the disk it takes nothing
+    with pytest.raises(UnreadableInput, match="larger than the 256 MiB"):
+        transport.read(tmp_path / "cases")
+    listed = b'{"a": [' + b"{}," * 33_000_000 + b"{}]}"
+    (tmp_path / "cases").write_bytes(pack(listed))
+    with pytest.raises(UnreadableInput, match=r"header of 99,000,\d+ bytes"):
+        transport.read(tmp_path / "cases")
+
+
+def test_what_is_no_file_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path, what in ((tmp_path / "pipe", "a pipe"), ("/dev/zero", "a device")):
+        with pytest.raises(UnreadableInput, match=f"is {what}, not a file"):
+            transport.read(path)
+
+
 def test_a_file_that_is_not_there(tmp_path):
-    for path in (tmp_path / "none", tmp_path):
-        with pytest.raises(UnreadableInput, match="can't be read"):
+    for path, says in ((tmp_path / "none", "no such file"), (tmp_path, "is a folder")):
+        with pytest.raises(UnreadableInput, match=says):
             transport.read(path)
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Optional, Tuple
 
 import numpy as np
 
 import xent.reference
 from xent import dtypes
 from xent.adapters import Capabilities
-from xent.conformance import arrays
 from xent.conformance.case import Case, Expected
 from xent.conformance.judge import Verdict, judge
+from xent.conformance.records import Raised, Record
 from xent.spec import Arguments, CrossEntropySpec
 
 INF, NAN = np.inf, np.nan
@@ -22,13 +22,19 @@ T = np.array([0, 1])
 def a_case(
     x: Any = X, t: Any = T, expected: Optional[Expected] = None, gradient: bool = True, **arguments: Any
 ) -> Case:
-    return Case("a-case", Arguments(**arguments), np.asarray(x), np.asarray(t), expected=expected, gradient=gradient)
+    return Case(
+        "a-case",
+        Arguments(**arguments),
+        np.asarray(x),
+        np.asarray(t),
+        expected=expected,
+        gradients=("input",) if gradient else (),
+    )
 
 
-def a_value(value: Any, gradient: Any = None, dtype: str = "float32", **more: Any) -> Dict[str, Any]:
-    record = {"case": "a-case", "outcome": "value", "value": arrays.encode(dtypes.from_float64(value, dtype)), **more}
-    record["gradient"] = None if gradient is None else arrays.encode(dtypes.from_float64(gradient, dtype))
-    return record
+def a_value(value: Any, gradient: Any = None, dtype: str = "float32", **more: Any) -> Record:
+    slope = None if gradient is None else dtypes.from_float64(gradient, dtype)
+    return Record("a-case", "value", dtypes.from_float64(value, dtype), slope, **more)
 
 
 def right_answer(case: Case) -> Tuple[np.ndarray, np.ndarray]:
@@ -37,9 +43,9 @@ def right_answer(case: Case) -> Tuple[np.ndarray, np.ndarray]:
     return dtypes.to_float64(value), dtypes.to_float64(xent.reference.gradient(spec, case.input, case.target))
 
 
-def an_error(phase: str = "forward", message: str = "no such thing") -> Dict[str, Any]:
-    return {"case": "a-case", "outcome": "error", "error": {"type": "ValueError", "message": message, "phase": phase}}
+def an_error(phase: str = "forward", message: str = "no such thing", type: str = "ValueError") -> Record:
+    return Record("a-case", "error", error=Raised(type, message, phase))
 
 
-def verdict_of(case: Case, record: Optional[Dict[str, Any]], capabilities: Optional[Capabilities] = None) -> Verdict:
+def verdict_of(case: Case, record: Optional[Record], capabilities: Optional[Capabilities] = None) -> Verdict:
     return judge(case, record, capabilities, "torch")

@@ -2,6 +2,8 @@
 
 Python's parser takes NaN, 1e999 and repeated keys in its stride; here each comes out as a marker, so that the code that
 walks the data can refuse it and name its place.
+
+Runs in a worker too: standard library only, Python 3.8.
 """
 
 from __future__ import annotations
@@ -11,13 +13,19 @@ import difflib
 import json
 import math
 import os
+import re
 from dataclasses import dataclass
-from typing import Any, Dict, List, NoReturn, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, NoReturn, Optional, Pattern, Sequence, Tuple, Union
 
 from xent.errors import UnreadableInput
 
+from .reading import read_file
+
 MAX_BYTES = 16 * 2**20  # a million numbers; parsed nonsense of this size stays below 1 GB
+MAX_COUNT = 2**63 - 1
 _MAX_DIGITS = 400  # float64 needs 309; int() refuses 4,300 with an error of its own
+_LINE = re.compile(r"line \d+")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 PathLike = Union[str, "os.PathLike[str]"]
 
 
@@ -42,7 +50,8 @@ class Place:
     text: str = ""
 
     def key(self, name: str) -> Place:
-        return Place(self.path, f"{self.text}.{name}" if self.text else name)
+        joint = ": " if _LINE.fullmatch(self.text) else "." if self.text else ""
+        return Place(self.path, self.text + joint + name)
 
     def item(self, *indices: int) -> Place:
         return Place(self.path, self.text + "".join(f"[{index}]" for index in indices))
@@ -65,13 +74,68 @@ class Place:
                 self.refuse(f'the field "{name}" is missing', f"Its fields are {', '.join(known)}.")
         return value
 
-    def string(self, value: Any) -> str:
-        """The text at this place, refused where no UTF-8 file could hold it (half a surrogate pair)."""
+    def string(self, value: Any, limit: Optional[int] = None) -> str:
+        """The text at this place, refused where no UTF-8 file could hold it, or of more than `limit` characters."""
         if not isinstance(value, str):
             self.refuse(f"must be text, got {shown(value)}")
-        if any("\ud800" <= character <= "\udfff" for character in value):
+        if _SURROGATE.search(value):
             self.refuse(f"holds half a surrogate pair: {shown(value)}", "Write the character itself.")
+        if limit is not None and len(value) > limit:
+            self.refuse(f"has {len(value):,} characters, more than {limit:,}")
         return value
+
+    def match(self, value: Any, pattern: Pattern[str], what: str) -> str:
+        """The text at this place, all of which the pattern matches; `what` says it in words."""
+        if not isinstance(value, str) or not pattern.fullmatch(value):
+            self.refuse(f"must be {what}, got {shown(value)}")
+        return value
+
+    def choice(self, value: Any, known: Sequence[str]) -> str:
+        """One of the known words."""
+        if not isinstance(value, str) or value not in known:
+            self.refuse(f"must be one of {', '.join(known)}, got {shown(value)}")
+        return value
+
+    def boolean(self, value: Any) -> bool:
+        """true or false, and nothing that merely counts as one."""
+        if not isinstance(value, bool):
+            self.refuse(f"must be true or false, got {shown(value)}")
+        return value
+
+    def count(self, value: Any) -> int:
+        """A whole number from 0 on that fits int64."""
+        if type(value) is not int or not 0 <= value <= MAX_COUNT:
+            self.refuse(f"must be a whole number from 0 on, got {shown(value)}")
+        return value
+
+    def number(self, value: Any) -> float:
+        """A finite number from 0 on, as JSON spells numbers."""
+        if type(value) not in (int, float) or not 0 <= value < 1e308:
+            self.refuse(f"must be a number of at least 0, got {shown(value)}")
+        return float(value)
+
+    def items(self, value: Any, limit: Optional[int] = None) -> List[Any]:
+        """The list at this place, of at most `limit` items."""
+        if not isinstance(value, list):
+            self.refuse(f"must be a list, got {shown(value)}")
+        if limit is not None and len(value) > limit:
+            self.refuse(f"has {len(value):,} items, more than {limit:,}")
+        return value
+
+    def mapping(self, value: Any, limit: int) -> Dict[str, Any]:
+        """The object at this place, with any names, each once, at most `limit` of them."""
+        if not isinstance(value, dict):
+            self.refuse(f"must be an object, got {shown(value)}")
+        if isinstance(value, RepeatedKey):
+            self.refuse(f"the field {shown(value.key)} stands twice", "Keep one of them.")
+        if len(value) > limit:
+            self.refuse(f"has {len(value):,} fields, more than {limit:,}")
+        return value
+
+
+def dumps(value: Any) -> str:
+    """The value as JSON of one line, ASCII. Raises ValueError for a number that JSON can't hold."""
+    return json.dumps(value, allow_nan=False)
 
 
 def shown(value: Any) -> str:
@@ -101,44 +165,37 @@ def load(path: PathLike, what: str) -> Any:
         what: what the file should be, for the messages: "a vector file".
 
     Raises:
-        UnreadableInput: no such file, a folder, unreadable, empty, larger than MAX_BYTES, not UTF-8, not JSON.
+        UnreadableInput: no such file, no regular file, unreadable, empty, larger than MAX_BYTES, not UTF-8, not JSON.
     """
-    place = Place(path)
-    text = _decode(_bytes(place, what), place, what)
+    return parse(read_file(path, what, MAX_BYTES), Place(path), what)
+
+
+def parse(content: bytes, place: Place, what: str) -> Any:
+    """The JSON value in these bytes, which stand at `place`.
+
+    Raises:
+        UnreadableInput: empty, not UTF-8, not JSON, nested too deep. The caller has bounded the size.
+    """
+    text = _decode(content, place, what)
     if not text.strip():
-        place.refuse("the file is empty", f"Expected {what}.")
+        place.refuse("is empty" if place.text else "the file is empty", f"Expected {what}.")
     try:
         return json.loads(
             text, parse_constant=NotANumber, parse_float=_float, parse_int=_int, object_pairs_hook=_object
         )
     except json.JSONDecodeError as error:
-        where = Place(path, f"line {error.lineno} column {error.colno}")
+        spot = f"line {error.lineno} column {error.colno}" if not place.text else f"{place.text} column {error.colno}"
+        where = Place(place.path, spot)
         if not text[error.pos :].strip() or error.msg.startswith("Unterminated string"):
-            where.refuse(f"the file ends in the middle ({error.msg})", "Is it complete? Copy or write it again.")
+            where.refuse(f"ends in the middle ({error.msg})", "Is it complete? Copy or write it again.")
         where.refuse(f"not JSON ({error.msg})", f"Expected {what}; a JSON linter shows the spot.")
     except RecursionError:
         place.refuse("lists or objects nest too deep to be read", f"Expected {what}.")
 
 
-def _bytes(place: Place, what: str) -> bytes:
-    if os.path.isdir(place.path):
-        place.refuse("is a folder", f"Name {what} in it.")
-    try:
-        with open(place.path, "rb") as file:
-            content = file.read(MAX_BYTES + 1)
-    except FileNotFoundError:
-        place.refuse("no such file", "Check the path.")
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        cause = getattr(error, "strerror", None) or error
-        place.refuse(f"can't be read ({cause})", "Check the path and its permissions.")
-    if len(content) > MAX_BYTES:
-        place.refuse(f"larger than the {MAX_BYTES // 2**20} MiB that {what} may have", "Split it into several files.")
-    return content
-
-
 def _decode(content: bytes, place: Place, what: str) -> str:
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        place.refuse("the file is UTF-16, not UTF-8", "Save it as UTF-8.")
+        place.refuse("is UTF-16, not UTF-8", "Save it as UTF-8.")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

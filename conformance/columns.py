@@ -1,0 +1,179 @@
+"""The columns of a report: each an implementation with its evidence, or with the reason why there is none."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from xent.errors import UnreadableInput
+
+from . import flaws, judge, results, transport, vectors
+from .case import Case, digest
+from .plugins import Adapter
+from .results import Results
+
+CASES = "cases.safetensors"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One implementation of a report.
+
+    Attributes:
+        label: tells it from the others: its id, with version and device where two columns have the same id.
+        id: of the implementation.
+        mode: "eager", "jit", ...
+        results: its evidence; None where there is none.
+        reason: why there is none.
+    """
+
+    label: str
+    id: str
+    mode: str
+    results: Results | None
+    reason: str = ""
+
+
+def not_run(adapter: Adapter, reason: str) -> Column:
+    """The column of an implementation that could not run."""
+    return Column(adapter.id, adapter.id, adapter.mode, None, reason)
+
+
+def of_evidence(found: Sequence[Results]) -> list[Column]:
+    """A column for each results file.
+
+    Raises:
+        UnreadableInput: two files of one implementation, version and device.
+    """
+    seen: dict[tuple[str, str, str], Path] = {}
+    for evidence in found:
+        who = evidence.header.implementation
+        key = (who.id, who.version, who.device)
+        if key in seen:
+            problem = f"a second file of {who.id} {who.version} on {who.device}, after {seen[key]}"
+            raise UnreadableInput(evidence.path, None, problem, "Give one file an implementation, device and version.")
+        seen[key] = evidence.path
+    return _labelled([Column(e.header.implementation.id, *_who(e), e) for e in found])
+
+
+def _who(evidence: Results) -> tuple[str, str]:
+    return evidence.header.implementation.id, evidence.header.implementation.mode
+
+
+def _labelled(columns: Sequence[Column]) -> list[Column]:
+    """Columns of one id are told apart by what differs: ``mint:cpu`` and ``mint:ascend``, ``torch@2.8.0``."""
+    labels = []
+    for column in columns:
+        label, who = column.id, column.results.header.implementation if column.results else None
+        same = [other.results.header.implementation for other in columns if other.id == column.id and other.results]
+        if who is not None and len({one.version for one in same}) > 1:
+            label += f"@{who.version}"
+        if who is not None and len({one.device for one in same}) > 1:
+            label += f":{who.device}"
+        labels.append(label)
+    taken = Counter(labels)
+    numbered: Counter[str] = Counter()
+    for index, label in enumerate(labels):
+        if taken[label] > 1:  # an id that looks like another's with its version
+            numbered[label] += 1
+            labels[index] = f"{label}#{numbered[label]}"
+    return [replace(column, label=label) for column, label in zip(columns, labels, strict=True)]
+
+
+def judge_columns(cases: Sequence[Case], columns: Sequence[Column]) -> list[judge.Verdict]:
+    """One verdict for each case and column; a column without evidence gives "no evidence" with its reason.
+
+    What a column's evidence is worth is read from it alone, so that the verdicts are the same on every machine.
+    """
+    evidence = {column.label: column.results for column in columns}
+    return judge.judge_all(
+        cases,
+        {label: found.by_case if found else {} for label, found in evidence.items()},
+        {label: found.header.capabilities for label, found in evidence.items() if found},
+        {column.label: _absence(column) for column in columns},
+    )
+
+
+def find_flaws(cases: Sequence[Case], columns: Sequence[Column]) -> list[tuple[str, str]]:
+    """(label, what can be noticed about the evidence) for every flaw of every column."""
+    return [(column.label, flaw) for column in columns if column.results for flaw in flaws.find(column.results, cases)]
+
+
+def describe(column: Column) -> dict[str, Any]:
+    """The column's implementation as the report has it: its header's words, "id" being the label."""
+    if column.results is None:
+        words = {"name": column.id, "version": "not run", "device": "-", "mode": column.mode, "kernels": "-"}
+    else:
+        words = vars(column.results.header.implementation)
+    return {**words, "id": column.label, "implementation": column.id}
+
+
+def _absence(column: Column) -> str:
+    """Why a case of this column may have no record."""
+    if column.results is None:
+        return f"not run: {column.reason}"
+    if sample := column.results.header.sample:
+        return f"not in the sample of cases that it runs (tag {sample})"
+    footer = column.results.footer
+    reasons = ", ".join(footer.left_out) if footer is not None else ""
+    return f"no record in the results file{f' ({reasons})' if reasons else ''}"
+
+
+def load(folder: Path) -> tuple[list[Column], list[Case]]:
+    """The evidence in a run's folder, and the cases that it is about.
+
+    Raises:
+        UnreadableInput: there is none, or the folder's cases are others than its evidence is about.
+    """
+    found = sorted((folder / "results").glob("*.jsonl"))
+    if not found:
+        raise UnreadableInput(
+            folder, None, "holds no results", "Run `xent run` first, or name another folder with --in."
+        )
+    read = [results.read(path) for path in found]
+    columns = of_evidence(read)
+    path = folder / CASES
+    if not path.exists():
+        raise UnreadableInput(path, None, "does not exist", "Run `xent run` first, or name another folder with --in.")
+    cases = transport.read(path)
+    sha = digest(cases)
+    for evidence in read:
+        asked = evidence.header.case_set.sha256
+        if asked != sha:
+            problem = f"is about the case set {asked[:12]}, and {CASES} beside it holds {sha[:12]}"
+            raise UnreadableInput(evidence.path, "header", problem, "Run again into another folder with --out.")
+    return columns, cases
+
+
+def cases_of(found: Sequence[Results], paths: Sequence[str]) -> list[Case]:
+    """The case set that results files speak about: named, or beside one of them, or built in; told by its digest."""
+    wanted = {evidence.header.case_set.sha256 for evidence in found}
+    if len(wanted) > 1:
+        rows = "; ".join(f"{evidence.path}: {evidence.header.case_set.sha256[:12]}" for evidence in found)
+        raise UnreadableInput(
+            found[1].path,
+            "header",
+            f"the files are of different case sets ({rows})",
+            "Run them again with one version of xent.",
+        )
+    (sha,) = wanted
+    beside = [] if paths else [evidence.path.resolve().parent.parent / CASES for evidence in found]
+    unreadable = ""
+    for path in dict.fromkeys(beside):
+        if path.exists():
+            try:
+                cases = transport.read(path)
+            except UnreadableInput as error:
+                unreadable = f", and what is beside it can't be read: {error}"
+                continue
+            if digest(cases) == sha:
+                return cases
+    cases = vectors.cases(paths)
+    if digest(cases) != sha:
+        problem = f"its case set {sha[:12]} is neither the built-in one nor beside the file{unreadable}"
+        remedy = "Name the vector files of the run with --vectors, or use the version of xent that made it."
+        raise UnreadableInput(found[0].path, "header", problem, remedy)
+    return cases

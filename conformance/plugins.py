@@ -1,0 +1,114 @@
+"""What an adapter says of itself, asked in a process of its own.
+
+Importing a stranger's module may print, exit, hang or take the process along, so the tool never does it: a child does,
+within limits, and answers with data. xent's own adapters are imported here; they import no framework.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from xent import adapters
+from xent.errors import Unavailable, UnreadableInput
+
+from . import limits
+from .files import strict_json
+from .files.strict_json import Place
+from .interpreters import bounded
+
+_OWN = "xent.adapters."
+_MARK = b"xent-adapter "
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+@-]{0,99}", re.ASCII)
+TIMEOUT = 60.0
+_ASK = f"""
+import json, os, sys
+sys.path[:0] = sys.argv[2:]
+from xent import adapters
+from xent.errors import Unavailable
+def text(name, default):
+    return str(getattr(module, name, default))[:1000].encode("utf-8", "replace").decode("utf-8")
+try:
+    module = adapters.load(sys.argv[1])
+    answer = {{"name": text("NAME", ""), "framework": text("FRAMEWORK", ""), "mode": text("MODE", "eager")}}
+except Unavailable as error:
+    answer = {{"reason": str(error.reason)[:2000], "remedy": str(error.remedy or "")[:2000]}}
+sys.stdout.flush()
+os.write(1, b"\\n{_MARK.decode()}" + json.dumps(answer).encode("ascii") + b"\\n")
+os._exit(0)
+"""
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """An adapter that can be run.
+
+    Attributes:
+        id: of the implementation, as in reports and file names.
+        module: its module path.
+        framework: the import name of what it needs.
+        mode: "eager", "jit", "portable", ...
+        search_path: the folder from which a plug-in imports; None where an interpreter finds it by itself.
+    """
+
+    id: str
+    module: str
+    framework: str
+    mode: str = "eager"
+    search_path: str | None = None
+
+
+def installed(name: str) -> Adapter:
+    """The installed adapter of that id. Raises Unavailable where it doesn't import, KeyError where there is none."""
+    path = adapters.module_path(name)
+    if not path.startswith(_OWN):
+        return _ask(name, path, None)
+    module = adapters.load(name)
+    return Adapter(name, path, module.FRAMEWORK, getattr(module, "MODE", "eager"))
+
+
+def named(module: str, folder: str | None = None, timeout: float = TIMEOUT) -> Adapter:
+    """The plug-in that a user named by its module path; it may stand in `folder`. Its id is its NAME.
+
+    Raises:
+        Unavailable: it doesn't import (or exits, or never ends), or isn't an adapter.
+    """
+    where = folder if folder is not None and _stands_in(module, Path(folder)) else None
+    found = _ask(module, module, where, timeout)
+    return found
+
+
+def _stands_in(module: str, folder: Path) -> bool:
+    top = module.split(".")[0]
+    return (folder / f"{top}.py").is_file() or (folder / top).is_dir()
+
+
+def _ask(id: str, module: str, folder: str | None, timeout: float = TIMEOUT) -> Adapter:
+    command = [sys.executable, "-c", _ASK, module, *([folder] if folder else [])]
+    try:
+        done = bounded.run(command, timeout, folder=folder or os.sep)
+    except OSError as error:
+        raise Unavailable(id, f"no interpreter could be started to ask it ({error.strerror or error})") from error
+    for line in reversed(done.stdout.split(b"\n")):
+        if line.startswith(_MARK):
+            return _answer(id, module, folder, line[len(_MARK) :])
+    raise Unavailable(id, f"its module {module!r} can't be imported: {done.account('it')}", "Mend the adapter.")
+
+
+def _answer(id: str, module: str, folder: str | None, line: bytes) -> Adapter:
+    place = Place(module)
+    try:
+        answer = strict_json.parse(line, place, "an answer")
+        if isinstance(answer, dict) and "reason" in answer:
+            fields = place.fields(answer, ("reason", "remedy"))
+            reason, remedy = (place.string(fields[name], limits.TEXT) for name in ("reason", "remedy"))
+            raise Unavailable(id, reason, remedy or None)
+        fields = place.fields(answer, ("name", "framework", "mode"))
+        name, framework, mode = (place.string(fields[one], limits.TEXT) for one in ("name", "framework", "mode"))
+    except UnreadableInput as error:
+        raise Unavailable(id, f"its module {module!r} answers with nonsense ({error.problem})") from error
+    fitting = id == module and _ID.fullmatch(name) is not None  # an installed one has its id from its entry point
+    return Adapter(name if fitting else id, module, framework[: limits.NAME], mode[: limits.NAME], folder)
