@@ -163,7 +163,7 @@ def test_clauses_vectors_and_files_against_the_five_documents() -> None:
     found += shared({clause.id: f"{clause.text} {clause.reason or ''}" for clause in stated}, texts.values(), TEXTS_RUN)
     found += shared(files(), texts.values(), FILES_RUN)
     found += misprinted(texts)
-    assert found == []
+    assert not found, "\n".join(["", *found])
 
 
 # ---- an invented document, to show what the comparison notices
