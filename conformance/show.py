@@ -50,7 +50,7 @@ def main(options: argparse.Namespace) -> int:
     if options.json:
         json.dump(_as_json(case, verdicts, records, scripts), sys.stdout, indent=1)
         return 0
-    console = Console(highlight=False, soft_wrap=False)
+    console = Console(highlight=False, soft_wrap=False, markup=False)  # a formula's [n] is no style
     right = answers(case)
     _show_case(console, case)
     _show_answer(console, right)
@@ -96,8 +96,9 @@ def _show_case(console: Console, case: Case) -> None:
         table.add_row("note", case.note)
     table.add_row("tags", ", ".join(case.tags))
     clauses = load_clauses()
-    for clause in case.clauses:
-        table.add_row("clause", f"{clause}: {clauses[clause].text}" if clause in clauses else clause)
+    for name in case.clauses:
+        clause = clauses.get(name)
+        table.add_row("clause", f"{name}: {clause.text} ({clause.place})" if clause else name)
     arguments = case.arguments
     table.add_row("weight", "None" if arguments.weight is None else _array(arguments.weight))
     for name in ("ignore_index", "reduction", "label_smoothing"):

@@ -1,4 +1,4 @@
-"""The clauses: quoted from the documents, complete, and each with a case, a test or a reason."""
+"""The clauses: in our own words, each with a case, a test or a reason. test_documents.py has them and the documents."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import importlib
 import itertools
 import json
 import re
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,108 +18,6 @@ from xent.conformance.clauses import Clause
 from xent.spec import Arguments, CrossEntropySpec
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = ROOT.parent / "shared" / "documents"
-
-# What the documents say beyond their normative sentences, in runs of more than five words: motives, introductions of
-# the formulas, the files' own LaTeX and links, the examples' set-up, and the site's navigation.
-NOT_NORMATIVE = (
-    "source https github com pytorch pytorch blob torch modules loss",
-    "useful when training classification problem with classes",
-    "this particularly useful when you have unbalanced training set",
-    "the unreduced with reduction set none loss for this case can described log exp exp ignore index",
-    "then ignore index reduction mean reduction sum",
-    "sum text reduction text sum end cases ignore index reduction mean reduction sum",
-    "torch logsoftmax html torch logsoftmax torch logsoftmax",
-    "torch nllloss html torch nllloss torch nllloss",
-    "the unreduced with reduction set none loss for this case can described log exp exp",
-    "text reduction text sum end cases reduction mean reduction sum note",
-    "tensors html torch tensor torch tensor",
-    "https docs python org library functions html bool python",
-    "https docs python org library functions html int python",
-    "https docs python org library stdtypes html str python",
-    "https docs python org library functions html",
-    "examples example target with class indices loss crossentropyloss",
-    "the loss can described loss class log exp class jexp class log jexp text",
-    "right the case the weight argument being specified",
-    (
-        "access comprehensive developer documentation for pytorch view docs get depth tutorials for beginners "
-        "and advanced developers view tutorials find development resources and get your questions answered "
-        "view resources"
-    ),
-    "the loss with reduction none can described",
-    "sum text reduction text sum end cases end split",
-    "text reduction text sum end cases end split",
-    "import mindspore import numpy case indices labels",
-    "the unreduced with reduction set none loss for this case can described",
-    "text reduction text sum end cases end split parameters",
-    "where begin split begin aligned text",
-    "end aligned end split for example import oneflow flow import numpy input flow tensor dtype flow",
-    "target flow tensor array dtype flow int",
-    (
-        "differences with torch crossentropyloss view source gitee https mindspore website obs north "
-        "myhuaweicloud com website images master resource static logo source png https gitee com mindspore "
-        "docs blob master docs mindspore source note api mapping pytorch diff crossentropyloss torch "
-        "crossentropyloss text"
-    ),
-    (
-        "for more information see torch crossentropyloss https pytorch org docs generated torch "
-        "crossentropyloss html mindspore crossentropyloss text"
-    ),
-    (
-        "for more information see mindspore crossentropyloss https www mindspore docs master api python "
-        "mindspore crossentropyloss html differences"
-    ),
-    "categories subcategories pytorch mindspore difference parameters",
-    "python pytorch import torch import numpy",
-)
-
-
-def words(text: str) -> list[str]:
-    return re.findall(r"[a-z]{3,}", text.lower())
-
-
-def squeezed(text: str) -> str:
-    """The text without markup, links' targets, prompts of continuation lines and white space."""
-    text = re.sub(r"\[([^\]\[]*)\]\((?:[^()\s]|\([^)]*\))*(?: \"[^\"]*\")?\)", r"\1", text)
-    text = text.replace("‘", "'").replace("’", "'").replace("–", "-").replace("... ", "")
-    return re.sub(r"[\s*`\\]+", "", text)
-
-
-def occurs(clause: Clause, document: str) -> bool:
-    """Whether a document says what a clause quotes; of a formula only the words, in their order, close together."""
-    if clause.kind == "text":
-        return squeezed(clause.text) in squeezed(document)
-    return any(True for _ in places(words(clause.text), words(document)))
-
-
-def places(wanted: list[str], present: list[str]) -> Iterator[list[int]]:
-    """Where in `present` the wanted words stand in their order with at most a dozen others (of the LaTeX) between."""
-    for start in range(len(present)):
-        found: list[int] = []
-        for index in range(start, min(len(present), start + len(wanted) + 12)):
-            if present[index] == wanted[len(found)]:
-                found.append(index)
-                if len(found) == len(wanted):
-                    yield found
-                    break
-            elif not found:
-                break
-
-
-def unquoted(document: str, quoted: Iterable[Clause]) -> list[str]:
-    """The runs of more than five words that no clause quotes."""
-    present = words(document)
-    covered = {index for clause in quoted for found in places(words(clause.text), present) for index in found}
-    runs = itertools.groupby(enumerate(present), key=lambda pair: pair[0] in covered)
-    texts = [[word for _, word in run] for is_covered, run in runs if not is_covered]
-    return [" ".join(text) for text in texts if len(text) > 5]
-
-
-@pytest.fixture(scope="module")
-def documents() -> dict[str, str]:
-    if not DOCUMENTS.is_dir():
-        pytest.skip(f"NOT RUN: the five documents are not at ../shared/documents beside this checkout ({ROOT.name})")
-    return {name: (DOCUMENTS / name).read_text(encoding="utf-8") for name in clauses.DOCUMENTS.values()}
 
 
 def a_case(*named: str) -> Case:
@@ -128,10 +25,21 @@ def a_case(*named: str) -> Case:
 
 
 def a_clause(id: str, **fields: str) -> Clause:
-    return Clause(id, "mindspore-mint-CrossEntropyLoss.txt", "text", "said", **fields)
+    return Clause(id, clauses.DOCUMENTS["mint"], "input", 2, "0123456789abcdef", "text", "It is said.", **fields)
 
 
 # ---- the file
+
+GOOD = {
+    "id": "mint/input/dtype",
+    "document": clauses.DOCUMENTS["mint"],
+    "heading": "input",
+    "words": 2,
+    "digest": "0123456789abcdef",
+    "kind": "text",
+    "text": "t",
+    "reason": None,
+}
 
 
 def test_every_document_has_clauses() -> None:
@@ -145,6 +53,12 @@ def test_every_document_has_clauses() -> None:
         ({"id": "mint/input"}, "DOC/topic/aspect"),
         ({"id": "oneflow/input/dtype"}, "with the DOC of"),
         ({"kind": "prose"}, "kind 'prose'"),
+        ({"heading": "Input"}, "'Input' is not one of"),
+        ({"words": 0}, "words 0 is not the count"),
+        ({"words": True}, "words True is not the count"),
+        ({"words": "2"}, "words '2' is not the count"),
+        ({"digest": "0123"}, "digest '0123' is not 16"),
+        ({"digest": "0123456789ABCDEF"}, "in lower case"),
         ({"text": " "}, "holds text"),
         ({"reason": 3}, "holds text"),
         ({"reason": "none can", "test": "tests/x.py::test_x"}, "not both"),
@@ -152,66 +66,58 @@ def test_every_document_has_clauses() -> None:
     ],
 )
 def test_a_clause_that_breaks_the_rules_is_refused(change: dict[str, object], complaint: str) -> None:
-    good = {
-        "id": "mint/input/dtype",
-        "document": clauses.DOCUMENTS["mint"],
-        "kind": "text",
-        "text": "t",
-        "reason": None,
-    }
-    assert [clause.id for clause in clauses.parse(json.dumps([good]))] == ["mint/input/dtype"]
+    assert [clause.id for clause in clauses.parse(json.dumps([GOOD]))] == ["mint/input/dtype"]
     with pytest.raises(ValueError, match=re.escape(complaint)):
-        clauses.parse(json.dumps([{**good, **change}]))
+        clauses.parse(json.dumps([{**GOOD, **change}]))
 
 
 def test_a_clause_that_stands_twice_is_refused() -> None:
-    good = {
-        "id": "mint/input/dtype",
-        "document": clauses.DOCUMENTS["mint"],
-        "kind": "text",
-        "text": "t",
-        "reason": None,
-    }
     with pytest.raises(ValueError, match="stands twice"):
-        clauses.parse(json.dumps([good, good]))
+        clauses.parse(json.dumps([GOOD, GOOD]))
 
 
-# ---- against the documents
+def test_a_text_that_stands_twice_in_a_document_is_refused() -> None:
+    twin = {**GOOD, "id": "mint/input/other"}
+    with pytest.raises(ValueError, match="'mint/input/dtype' of the same document has this very text"):
+        clauses.parse(json.dumps([GOOD, twin]))
+    elsewhere = {**GOOD, "id": "oneflow/input/dtype", "document": clauses.DOCUMENTS["oneflow"], "heading": "Input"}
+    assert len(clauses.parse(json.dumps([GOOD, elsewhere]))) == 2
 
 
-@pytest.mark.parametrize("document", clauses.DOCUMENTS.values())
-def test_every_clause_is_in_its_document(documents: dict[str, str], document: str) -> None:
-    missing = [
-        clause.id for clause in clauses.load().values()
-        if clause.document == document and not occurs(clause, documents[document])
+# ---- the texts
+
+
+def test_every_text_is_one_short_rule() -> None:
+    for clause in clauses.load().values():
+        assert re.fullmatch(r"[ -~]+\.", clause.text), f"{clause.id}: plain ASCII, with a full stop at the end"
+        assert re.match(r"[A-Z]|(input|target|weight|ignore_index|size_average|reduce|reduction|label_smoothing)[ =]"
+                        r"|(torch|mindspore)\.nn\.|jit_syntax_level=", clause.text), clause.id  # fmt: skip
+        assert 3 < len(clause.text.split()) <= 40, clause.id
+        assert clause.text == " ".join(clause.text.split()), clause.id
+        assert not re.search(r"[`\\|]|\*\*|>>>|https?:|\.\.\.$", clause.text), f"{clause.id}: a document's markup"
+
+
+def copied(texts: dict[str, str]) -> list[tuple[str, str]]:
+    """(text, clause) for every text that holds, word by word, the original that a clause stands for."""
+    originals = {(clause.words, clause.digest): clause.id for clause in clauses.load().values()}
+    found = []
+    for name, text in texts.items():
+        words = clauses.normalised(text)
+        for length in sorted({count for count, _ in originals}):
+            digests = [clauses.digest(words[start : start + length]) for start in range(len(words) - length + 1)]
+            found += [(name, originals[length, digest]) for digest in digests if (length, digest) in originals]
+    return found
+
+
+def test_no_text_holds_an_original() -> None:
+    texts = {clause.id: f"{clause.text} {clause.reason or ''}" for clause in clauses.load().values()}
+    assert copied(texts) == []
+
+
+def test_an_original_in_a_text_is_noticed() -> None:
+    assert copied({"mine": "So we read there: otherwise, scalar. Otherwise, scalar. No more."}) == [
+        ("mine", "oneflow/output/scalar"),
     ]  # fmt: skip
-    assert not missing
-
-
-def test_a_misquoted_clause_is_noticed(documents: dict[str, str]) -> None:
-    document = documents[clauses.DOCUMENTS["mint"]]
-    said = "data type must be int32 or int64."
-    assert occurs(Clause("mint/a/b", "", "text", said), document)
-    assert not occurs(Clause("mint/a/b", "", "text", said.replace("int64", "int8")), document)
-    assert occurs(Clause("mint/a/b", "", "formula", "For probabilities, tensor of shape (N, C)"), document)
-    assert not occurs(Clause("mint/a/b", "", "formula", "shape of the tensor (N, C) for probabilities"), document)
-
-
-@pytest.mark.parametrize("document", clauses.DOCUMENTS.values())
-def test_no_sentence_of_a_document_is_left_out(documents: dict[str, str], document: str) -> None:
-    quoted = [clause for clause in clauses.load().values() if clause.document == document]
-    assert [run for run in unquoted(documents[document], quoted) if run not in NOT_NORMATIVE] == []
-
-
-def test_a_sentence_that_is_left_out_is_noticed(documents: dict[str, str]) -> None:
-    name = clauses.DOCUMENTS["oneflow"]
-    quoted = [
-        clause for clause in clauses.load().values()
-        if clause.document == name and clause.id != "oneflow/ignore-index/indices-only"
-    ]  # fmt: skip
-    assert "note that ignore index only applicable when the target contains class indices" in " ".join(
-        unquoted(documents[name], quoted)
-    )
 
 
 # ---- against the cases
@@ -278,11 +184,10 @@ ADAPTERS = {
 
 
 def signature(clause: str) -> dict[str, object]:
-    """The documented parameters in their order, with their defaults."""
-    text = re.sub(r"-> Tensor|\(input, target\)|\(logits, labels\)", "", clauses.load()[clause].text)
-    inside = re.sub(r":[^=]*=", "=", text[text.index("(") + 1 : text.rindex(")")])
-    pairs = (part.split("=") for part in inside.split(","))
-    return {name.strip(): ast.literal_eval(default.strip().replace("- ", "-")) for name, default in pairs}
+    """The documented arguments in their order, with their defaults."""
+    said = re.search(r"rguments in order: ([\w, ]+)\. Defaults: (.+?)\.(?: |$)", clauses.load()[clause].text)
+    assert said, clause
+    return dict(zip(said[1].split(", "), ast.literal_eval(f"[{said[2]}]"), strict=True))
 
 
 @pytest.mark.parametrize("clause", ADAPTERS)

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from xent.conformance import clauses
+
 VECTOR = {
     "id": "mine/one",
     "spec": {"weight": None, "ignore_index": -100, "reduction": "none", "label_smoothing": 0.0},
@@ -109,6 +111,18 @@ def test_show_prints_numbers_bound_and_a_script_that_runs(tmp_path):
     script = shown["implementations"]["numpy"]["script"]
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert "0.693147" in ran.stdout
+
+
+def test_show_gives_a_clause_and_its_place_and_every_text_letter_by_letter(tmp_path):
+    clause = "torch-2.8/loss-indices/none"
+    path = vectors(tmp_path / "my.json", {**VECTOR, "note": "w[bold] as [/b] written", "clauses": [clause]})
+    xent("run", "--only", "numpy", "--vectors", path, "--out", "out", cwd=tmp_path)
+    done = xent("show", "one", "--in", "out", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "w[bold] as [/b] written" in done.stdout
+    shown = "".join(done.stdout.split())  # a table wraps its cells
+    for words in (f"{clause}: ", clauses.load()[clause].text, '(torch-2.8-CrossEntropyLoss.txt, at "Class indices")'):
+        assert "".join(words.split()) in shown
 
 
 @pytest.mark.parametrize(
