@@ -59,13 +59,13 @@ def measure(result: Array, answer: Answer, unit: str = BOUNDS) -> Measure:
     if misplaced.any():
         faults.append("nan")
         at = _index(int(misplaced.argmax()), got.shape)
-        texts.append(f"{_number(result, at)} for {_expected(answer, at)}{_place(at)} ({_count(misplaced)})")
+        texts.append(f"{_number(result, at)} for {_expected(answer, at, unit)}{_place(at)} ({_count(misplaced)})")
         bounds = bounds[~misplaced]
     elif bounds.size:
         at = _index(int(bounds.argmax()), got.shape)
         ulp_text = "" if np.isnan(in_ulps[at]) or unit != BOUNDS else f", {in_ulps[at]:.3g} ulp"
         if bounds[at] > 1:
-            worst = f"{_number(result, at)} for {_expected(answer, at)}: {bounds[at]:.3g} {unit}"
+            worst = f"{_number(result, at)} for {_expected(answer, at, unit)}: {bounds[at]:.3g} {unit}"
             texts.append(worst + ulp_text + _place(at))
         else:
             texts.append(f"within {bounds[at]:.3g} {unit}{ulp_text}")
@@ -117,7 +117,9 @@ def _count(where: Array) -> str:
     )
 
 
-def _expected(answer: Answer, at: Tuple[int, ...]) -> str:
+def _expected(answer: Answer, at: Tuple[int, ...], unit: str) -> str:
+    if unit == TOLERANCES:  # as it was printed, whatever the dtype of the result
+        return repr(float(answer.exact[at]))
     return _digits(answer.rounded[at], answer.dtype) + (" or nan" if answer.or_nan[at] else "")
 
 

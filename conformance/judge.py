@@ -8,8 +8,9 @@ Decisions that the table leaves:
 - An error in the backward pass only is no refusal: the call had returned a value. So `accepts` where a refusal is
   demanded, `rejects` elsewhere.
 - A case with a printed expectation is judged by the print and its tolerance, as `agrees` or `deviates`, in units of
-  that tolerance; what the source doesn't print (most gradients) is judged by the oracle. Where the print itself is
-  wrong, the reason says so.
+  that tolerance (and the bound: the exact answer in float16 has fewer digits than a print); what the source doesn't
+  print (most gradients) is judged by the oracle. Where the exact answer lies outside of the print's tolerance, the
+  reason says that the print itself is wrong.
 """
 
 from __future__ import annotations
@@ -227,17 +228,24 @@ def _measured(result: Array, answer: Optional[Answer], printed: Optional[Array],
     if printed is None:
         assert answer is not None  # _compared leaves out what has neither
         return measure(result, answer)
-    found = measure(result, _print_as_answer(printed, case), TOLERANCES)
+    found = measure(result, _print_as_answer(printed, answer, case), TOLERANCES)
     ulps = None if answer is None else measure(result, answer).ulps
     return replace(found, ulps=ulps)
 
 
-def _print_as_answer(printed: Array, case: Case) -> Answer:
-    assert case.expected is not None
+def _print_as_answer(printed: Array, answer: Optional[Answer], case: Case) -> Answer:
+    """The print with its tolerance; and with the oracle's bound, since a result may be exact and have fewer digits."""
     values = np.asarray(printed, dtype=np.float64)
-    tolerance = case.expected.atol + case.expected.rtol * np.abs(values)
+    tolerance = _tolerance(values, case)
+    if answer is not None and answer.bound.shape == values.shape:
+        tolerance = tolerance + np.where(np.isfinite(answer.bound), answer.bound, 0.0)
     no = np.zeros(values.shape, dtype=bool)
-    return Answer(dtypes.name(case.input), values.astype(np.longdouble), np.nan_to_num(tolerance, posinf=0.0), no, no)
+    return Answer(dtypes.name(case.input), values.astype(np.longdouble), tolerance, no, no)
+
+
+def _tolerance(printed: Array, case: Case) -> Array:
+    assert case.expected is not None  # where there is a print
+    return np.nan_to_num(case.expected.atol + case.expected.rtol * np.abs(printed), posinf=0.0)
 
 
 def _print_note(case: Case, right: Answers) -> str:
@@ -253,13 +261,27 @@ def _print_note(case: Case, right: Answers) -> str:
     for name, printed, answer in (
         ("value", expected.value, right.value), ("gradient", expected.gradient, right.gradient)
     ):  # fmt: skip
-        if printed is None or answer is None:
-            continue
-        exact = dtypes.from_float64(answer.rounded, answer.dtype)
-        found = measure(exact, _print_as_answer(printed, case), TOLERANCES)
-        if found.faults or (found.bounds is not None and found.bounds > 1):
-            notes.append(f"the print itself is wrong: the exact {name} is {found.text}")
+        if printed is not None and answer is not None:
+            notes += _wrong_print(name, np.asarray(printed, dtype=np.float64), answer, case)
     return f" ({'; '.join(notes)})" if notes else ""
+
+
+def _wrong_print(name: str, printed: Array, answer: Answer, case: Case) -> List[str]:
+    """What is wrong with a print, against the exact answer, which has no dtype to be rounded to."""
+    if printed.shape != answer.exact.shape:
+        return [f"the print itself is wrong: the {name} has shape {answer.exact.shape}, not {printed.shape}"]
+    with np.errstate(all="ignore"):
+        # Both ends of a decimal interval are rounded to binary when they are read: a few ulps of float64.
+        slack = _tolerance(printed, case) + 4 * np.spacing(np.abs(printed))
+        same = (printed == answer.exact) | (np.isnan(printed) & (np.isnan(answer.exact) | answer.or_nan))
+        same |= np.isinf(answer.bound) | ((printed == 0) & answer.or_zero)
+        off = np.asarray(~same & ~(np.abs(printed - answer.exact) <= slack))
+    if not off.any():
+        return []
+    at = np.unravel_index(int(off.argmax()), off.shape) if off.shape else ()
+    place = f" at index {tuple(map(int, at))}" if at else ""
+    exact, told = answer.exact[at], float(printed[at])
+    return [f"the print itself is wrong: it says {told!r}, and the exact {name} is {exact:.12g}{place}"]
 
 
 def _demand(refusal: str) -> str:
