@@ -94,7 +94,7 @@ class Capabilities:
         for field, argument, feature in _features(arguments, np.asanyarray(input), np.asanyarray(target)):
             entry = getattr(self, field)
             if entry is not None and feature not in entry.allowed:
-                allowed = ", ".join(str(value) for value in entry.allowed)
+                allowed = _listed(entry.allowed)
                 message = f"{argument} is {feature}, documented are {allowed} ({entry.clause})"
                 found.append(Finding(None, field, argument, str(feature), message, entry.clause, "error"))
         return found
@@ -110,6 +110,14 @@ class Capabilities:
         if not isinstance(data, dict):
             raise ValueError("capabilities are an object of entries")
         return cls(**{_known(name): _entry(name, entry) for name, entry in data.items()})
+
+
+def _listed(allowed: Tuple[Any, ...]) -> str:
+    """The values in words: ``"2 to 64"`` where they are consecutive numbers."""
+    numbers = all(type(value) is int for value in allowed)
+    if numbers and len(allowed) > 2 and allowed == tuple(range(allowed[0], allowed[-1] + 1)):
+        return f"{allowed[0]} to {allowed[-1]}"
+    return ", ".join(str(value) for value in allowed)
 
 
 _ENTRIES = tuple(field.name for field in fields(Capabilities))

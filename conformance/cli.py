@@ -60,7 +60,11 @@ def parser() -> argparse.ArgumentParser:
         help="run an implementation, or all of a framework, in this interpreter; may be given again",
     )  # fmt: skip
     run.add_argument(
-        "--out", metavar="DIR", default="report", help="where results and report go (default: %(default)s)"
+        "--out",
+        metavar="DIR",
+        type=_folder,
+        default="report",
+        help="where results and report go (default: %(default)s)",
     )
     run.add_argument(
         "--timeout", metavar="S", type=_seconds, default=60.0, help="seconds that one case may take (default: 60)"
@@ -82,7 +86,9 @@ def parser() -> argparse.ArgumentParser:
         description="Judges results files (from any machines, of one case set) and merges them into one report.",
     )
     report.add_argument("files", metavar="FILE", nargs="+", help="results files (*.jsonl)")
-    report.add_argument("--out", metavar="DIR", default="report", help="where the report goes (default: %(default)s)")
+    report.add_argument(
+        "--out", metavar="DIR", type=_folder, default="report", help="where the report goes (default: %(default)s)"
+    )
     report.add_argument(
         "--vectors",
         metavar="FILE",
@@ -101,7 +107,12 @@ def parser() -> argparse.ArgumentParser:
     )
     show.add_argument("case", metavar="CASE", help="a case's id, or a part of it")
     show.add_argument(
-        "--in", dest="folder", metavar="DIR", default="report", help="the folder of the run (default: %(default)s)"
+        "--in",
+        dest="folder",
+        metavar="DIR",
+        type=_folder,
+        default="report",
+        help="the folder of the run (default: %(default)s)",
     )
     show.add_argument("--only", metavar="IDS", type=_ids, help="only these implementations")
     show.add_argument("--json", action="store_true", help="print it as JSON on stdout")
@@ -190,6 +201,12 @@ def _ids(text: str) -> list[str]:
     return ids
 
 
+def _folder(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("names no folder")
+    return text
+
+
 def _seconds(text: str) -> float:
     try:
         seconds = float(text)
@@ -201,7 +218,7 @@ def _seconds(text: str) -> float:
 
 
 def _jobs(text: str) -> int:
-    if not text.isdigit() or not 0 < int(text) < 1000:
+    if not (text.isascii() and text.isdecimal()) or not 0 < int(text[:4]) < 1000:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of implementations from 1")
     return int(text)
 

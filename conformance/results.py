@@ -138,20 +138,23 @@ def _read(file: BinaryIO, path: Path, keep: bool) -> Lines:
             if path.suffix == ".partial" and header is not None and len(data) < limits.LINE:
                 break  # its writer was killed in mid-line; the case will run again
             _unfinished(data, header, place)
-        content = parse(data[:-1], place)
-        if header is None:
-            header = records.header(content, place)
-        elif footer is not None:
-            place.refuse("more lines follow the footer", _REMEDY)
-        elif isinstance(content, dict) and "complete" in content:
-            footer = records.footer(content, place, len(found))
-        else:
-            one = records.record(content, place, header.implementation.kernels or "native")
-            if one.case in found:
-                place.refuse(f"a second record of the case {one.case}", _REMEDY)
-            if len(found) == MAX_RECORDS:
-                place.refuse(f"has more than {MAX_RECORDS:,} records", _REMEDY)
-            found[one.case] = (one, data if keep else b"")
+        try:
+            content = parse(data[:-1], place)
+            if header is None:
+                header = records.header(content, place)
+            elif footer is not None:
+                place.refuse("more lines follow the footer")
+            elif isinstance(content, dict) and "complete" in content:
+                footer = records.footer(content, place, len(found))
+            else:
+                one = records.record(content, place, header.implementation.kernels or "native")
+                if one.case in found:
+                    place.refuse(f"a second record of the case {one.case}")
+                if len(found) == MAX_RECORDS:
+                    place.refuse(f"has more than {MAX_RECORDS:,} records")
+                found[one.case] = (one, data if keep else b"")
+        except UnreadableInput as error:
+            raise UnreadableInput(path, error.place, error.problem, error.remedy or _REMEDY) from error
     if header is None:
         raise UnreadableInput(path, None, "the file is empty", _REMEDY)
     return Lines(header, found, footer)

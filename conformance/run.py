@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bars
 
 from xent import adapters
-from xent.conformance import columns, folder, interpreters, plugins, results, runner, together, vectors
+from xent.conformance import columns, ending, folder, interpreters, plugins, results, runner, together, vectors
 from xent.conformance.case import Case
 from xent.conformance.columns import Column
 from xent.conformance.plugins import Adapter
@@ -39,6 +39,7 @@ def run(options: argparse.Namespace) -> int:
     cases = vectors.cases(options.vectors)
     out = Path(options.out)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(ending.as_interrupts())
         try:
             stack.enter_context(folder.held(out))
         except Unavailable as error:

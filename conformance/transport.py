@@ -16,6 +16,7 @@ import numpy as np
 
 from xent import dtypes
 from xent.adapters import layout
+from xent.errors import UnreadableInput
 from xent.spec import Arguments, arguments_from_dict, arguments_to_dict
 
 from .arrays import MAX_RANK, check_shape
@@ -93,7 +94,13 @@ def read(path: PathLike) -> List[Case]:
         UnreadableInput: the file can't be read or is not what `write` makes; nothing in it is executed or trusted.
     """
     data = read_file(path, _WHAT, MAX_BYTES, _REMEDY)
-    top = Place(path)
+    try:
+        return _read(data, Place(path))
+    except UnreadableInput as error:
+        raise UnreadableInput(path, error.place, error.problem, error.remedy or _REMEDY) from error
+
+
+def _read(data: bytes, top: Place) -> List[Case]:
     tensors, described, schema = _parse(data, top)
     place = top.key("cases")
     seen: Dict[str, int] = {}
@@ -101,11 +108,11 @@ def read(path: PathLike) -> List[Case]:
     for index, entry in enumerate(described):
         case = _case(entry, place.item(index), tensors, schema)
         if case.id in seen:
-            place.item(index).refuse(f"{shown(case.id)} is the id of cases[{seen[case.id]}] too", _REMEDY)
+            place.item(index).refuse(f"{shown(case.id)} is the id of cases[{seen[case.id]}] too")
         seen[case.id] = index
         cases.append(case)
     for name in tensors:
-        top.refuse(f"the tensor {shown(name)} belongs to no case", _REMEDY)
+        top.refuse(f"the tensor {shown(name)} belongs to no case")
     return cases
 
 
@@ -151,9 +158,9 @@ def _parse(data: bytes, top: Place) -> Tuple[Dict[str, dtypes.Array], List[Any],
     """The tensors by name, the descriptions of the cases, and the schema."""
     size = int.from_bytes(data[:8], "little")
     if len(data) < 8 or size > len(data) - 8:
-        top.refuse(f"is no case file ({len(data)} bytes, and a header of {size})", _REMEDY)
+        top.refuse(f"is no case file ({len(data)} bytes, and a header of {size})")
     if size > _MAX_HEADER:
-        top.refuse(f"has a header of {size:,} bytes, more than {_MAX_HEADER:,}", _REMEDY)
+        top.refuse(f"has a header of {size:,} bytes, more than {_MAX_HEADER:,}")
     place = top.key("header")
     header = place.mapping(strict_json.parse(data[8 : 8 + size], place, _WHAT), _MAX_HEADER)
     metadata = place.key("__metadata__").fields(header.pop("__metadata__", None), ("xent",))
@@ -161,7 +168,7 @@ def _parse(data: bytes, top: Place) -> Tuple[Dict[str, dtypes.Array], List[Any],
     description = strict_json.parse(place.string(metadata["xent"]).encode(), place, _WHAT)
     schema = description.get("schema") if isinstance(description, dict) else None
     if not isinstance(schema, str) or schema not in _READS:
-        place.refuse(f"the schema is {shown(schema)}, and this version reads {', '.join(_READS)}", _REMEDY)
+        place.refuse(f"the schema is {shown(schema)}, and this version reads {', '.join(_READS)}")
     described = place.key("cases").items(place.fields(description, ("schema", "cases"))["cases"])
     body = memoryview(data)[8 + size :]
     found = sorted((_tensor(name, header[name], top.key(name)) for name in header), key=lambda one: one[1:3])
@@ -170,11 +177,11 @@ def _parse(data: bytes, top: Place) -> Tuple[Dict[str, dtypes.Array], List[Any],
     for one in found:
         if one.begin != reached or one.end > len(body):
             problem = f"has bytes {one.begin} to {one.end}, where {reached} of {len(body)} come next"
-            top.key(one.name).refuse(problem, _REMEDY)
+            top.key(one.name).refuse(problem)
         tensors[one.name] = _array(one, body[one.begin : one.end], top.key(one.name))
         reached = one.end
     if reached != len(body):
-        top.refuse(f"{len(body) - reached} bytes belong to no tensor", _REMEDY)
+        top.refuse(f"{len(body) - reached} bytes belong to no tensor")
     return tensors, described, schema
 
 
@@ -184,13 +191,13 @@ def _tensor(name: str, entry: Any, place: Place) -> _Tensor:
     at = place.key("data_offsets")
     offsets = [at.item(index).count(value) for index, value in enumerate(at.items(fields["data_offsets"], 2))]
     if len(offsets) != 2 or offsets[0] > offsets[1]:
-        at.refuse(f"must be where the bytes begin and end, got {offsets}", _REMEDY)
+        at.refuse(f"must be where the bytes begin and end, got {offsets}")
     at = place.key("shape")
     shape = tuple(at.item(index).count(value) for index, value in enumerate(at.items(fields["shape"], MAX_RANK)))
     try:
         check_shape(shape)
     except ValueError as error:
-        at.refuse(str(error), _REMEDY)
+        at.refuse(str(error))
     return _Tensor(name, offsets[0], offsets[1], kind, shape)
 
 
@@ -198,10 +205,10 @@ def _array(one: _Tensor, data: memoryview, place: Place) -> dtypes.Array:
     stored = np.dtype("<u2") if one.kind == "bfloat16" else dtypes.dtype(one.kind).newbyteorder("<")
     count = int(np.prod(one.shape, dtype=np.int64))
     if len(data) != count * stored.itemsize:
-        place.refuse(f"has {len(data)} bytes for {count} elements of {one.kind}", _REMEDY)
+        place.refuse(f"has {len(data)} bytes for {count} elements of {one.kind}")
     flat = np.frombuffer(data, dtype=np.uint8 if one.kind == "bool" else stored)
     if one.kind == "bool" and (flat > 1).any():
-        place.refuse("holds bytes that are neither true nor false", _REMEDY)
+        place.refuse("holds bytes that are neither true nor false")
     flat = dtypes.from_bits(flat, one.kind) if one.kind == "bfloat16" else flat.astype(dtypes.dtype(one.kind))
     array: dtypes.Array = flat.reshape(one.shape)
     return array
@@ -214,7 +221,7 @@ def _case(entry: Any, place: Place, tensors: Dict[str, dtypes.Array], schema: st
     arrays = _arrays_of(name, fields["axes"], place.key("axes"), tensors)
     for role in ("input", "target"):
         if role not in arrays:
-            place.key("axes").refuse(f"there is no {role}", _REMEDY)
+            place.key("axes").refuse(f"there is no {role}")
     expected = _expected(fields["expected"], place.key("expected"), arrays.get("value"), arrays.get("gradient"))
     return Case(
         id=name,
@@ -237,10 +244,10 @@ def _arrays_of(name: str, axes: Any, place: Place, tensors: Dict[str, dtypes.Arr
         at = place.key(place.choice(role, _ROLES))
         array = tensors.pop(f"{name}#{role}", None)
         if array is None:
-            at.refuse(f"there is no tensor {shown(f'{name}#{role}')}", _REMEDY)
+            at.refuse(f"there is no tensor {shown(f'{name}#{role}')}")
         order = [at.item(index).count(axis) for index, axis in enumerate(at.items(value, MAX_RANK))]
         if sorted(order) != list(range(array.ndim)):
-            at.refuse(f"{order} is no order of {array.ndim} axes", _REMEDY)
+            at.refuse(f"{order} is no order of {array.ndim} axes")
         arrays[role] = array.transpose(order)
     return arrays
 
@@ -251,7 +258,7 @@ def _arguments(value: Any, place: Place, weight: Optional[dtypes.Array]) -> Argu
     for name, item in fields.items():
         at = place.key(name)
         if isinstance(item, (list, dict, NotANumber)) or (name == "weight" and item is not None):
-            at.refuse(f"must be {'null' if name == 'weight' else 'a single value'}, got {shown(item)}", _REMEDY)
+            at.refuse(f"must be {'null' if name == 'weight' else 'a single value'}, got {shown(item)}")
         if isinstance(item, str):
             at.string(item)
     return arguments_from_dict(fields)._replace(weight=weight)
@@ -268,7 +275,7 @@ def _gradients(fields: Dict[str, Any], place: Place) -> Tuple[str, ...]:
     items: Sequence[Any] = at.items(fields["gradients"], len(DIFFERENTIABLE))
     names = tuple(at.item(index).choice(item, DIFFERENTIABLE) for index, item in enumerate(items))
     if names != tuple(name for name in DIFFERENTIABLE if name in names):
-        at.refuse(f"are of {', '.join(DIFFERENTIABLE)}, in that order, got {shown(list(names))}", _REMEDY)
+        at.refuse(f"are of {', '.join(DIFFERENTIABLE)}, in that order, got {shown(list(names))}")
     return names
 
 
@@ -277,14 +284,14 @@ def _expected(
 ) -> Optional[Expected]:
     if value is None:
         if result is not None or gradient is not None:
-            place.refuse("is null, and there is a result", _REMEDY)
+            place.refuse("is null, and there is a result")
         return None
     fields = place.fields(value, ("atol", "rtol", "raises"))
     for array in (result, gradient):
         if array is not None and dtypes.name(array) != "float64":
-            place.refuse(f"a result has dtype {dtypes.name(array)}, not float64", _REMEDY)
+            place.refuse(f"a result has dtype {dtypes.name(array)}, not float64")
     raises = place.key("raises").boolean(fields["raises"])
     if raises and not (result is None and gradient is None):
-        place.key("raises").refuse("is true, and there is a result", _REMEDY)
+        place.key("raises").refuse("is true, and there is a result")
     atol, rtol = (place.key(name).number(fields[name]) for name in ("atol", "rtol"))
     return Expected(result, gradient, atol, rtol, raises)

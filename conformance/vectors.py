@@ -56,7 +56,7 @@ def read(path: PathLike) -> List[Case]:
     seen: Dict[str, int] = {}
     cases = []
     for index, vector in enumerate(vectors):
-        case = _case(vector, place.item(index), os.path.basename(os.fspath(path)))
+        case = _case(vector, place.item(index), _file_name(path))
         if case.id in seen:
             place.item(index).key("id").refuse(
                 f"{shown(case.id)} is the id of vectors[{seen[case.id]}] too", "Give every vector its own id."
@@ -64,6 +64,11 @@ def read(path: PathLike) -> List[Case]:
         seen[case.id] = index
         cases.append(case)
     return cases
+
+
+def _file_name(path: PathLike) -> str:
+    """As text, whatever bytes the name is made of."""
+    return os.fsencode(os.path.basename(path)).decode("utf-8", "replace")
 
 
 def document_vectors() -> List[Case]:
