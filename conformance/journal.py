@@ -77,8 +77,10 @@ Entry = Hello | NotReady | Begun | Recorded | Died | Ended
 class Journal:
     """Follows a journal while it grows."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, word: str = "") -> None:
+        """`word`: what each of the worker's lines begins with; lines that don't are passed over."""
         self._path = path
+        self._word = word.encode("ascii")
         self._inode = 0
         self._read = 0
         self._rest = b""
@@ -90,7 +92,9 @@ class Journal:
             if len(self._rest) > limits.LINE:
                 self._rest = b""  # nothing that a worker writes; what follows of it won't parse
             for line in lines:
-                if line and (entry := _entry(line)) is not None:
+                if not line or not line.startswith(self._word):
+                    continue
+                if (entry := _entry(line[len(self._word) :])) is not None:
                     yield entry
 
     def _more(self) -> bytes:

@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import re
+import secrets
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from xent.errors import Unavailable, UnreadableInput
 
 from .files.reading import open_file
 from .journal import Entry, Journal
+from .worker import WORD
 
 _GUARD = Path(__file__).with_name("guard.py")
 _PATIENCE = 15.0  # seconds for the guard to end all that its worker started
@@ -87,7 +89,8 @@ class Worker:
         scratch.mkdir(parents=True)
         # Written now, so that a worker that finds the disk full can still say so in it.
         (self._folder / "trouble").write_bytes(b" " * _TROUBLE_BYTES)
-        self._journal = Journal(self._folder / "journal")
+        word = secrets.token_hex(16)
+        self._journal = Journal(self._folder / "journal", word)
         self._ended = False
         if not os.access(interpreter, os.X_OK) or os.path.isdir(interpreter):
             raise _cannot_start(implementation, interpreter, "no executable file")
@@ -99,7 +102,7 @@ class Worker:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", str(_GUARD), str(os.getpid()), *worker],
                 cwd=scratch,  # frameworks drop files where they run
-                env=_environment(folder / "path"),
+                env={**_environment(folder / "path"), WORD: word},
                 stdin=subprocess.DEVNULL,
                 stdout=self._streams[0],
                 stderr=self._streams[1],

@@ -9,6 +9,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
         found = together.run_all(chosen, cases, results_folder, settings, bars, lambda: bars.bars)
         found = [*sorted(found, key=lambda column: _display_order(column.id)), *broken]
         report = _finish(cases, found, out, console, as_json=options.json)
-        asked = {column.id for column in found} if options.only is not None else set(options.adapter)
+        asked = {column.id for column in found} if options.only is not None else _asked(options.adapter, chosen, broken)
         code = _exit_code(report, found, options.check, asked)
         if code != 3:
             folder.finish(out)
@@ -87,44 +88,57 @@ def overrides(given: Sequence[str], chosen: Sequence[Adapter] = ()) -> dict[str,
 
 
 def _chosen(only: Sequence[str] | None, modules: Sequence[str]) -> tuple[list[Adapter], list[Column]]:
-    """The adapters to run, longest first, and a column for each installed one that doesn't import.
+    """The adapters to run, longest first, and a column for each that was asked for and doesn't import.
 
     Raises:
         UnreadableInput: an id that there is not. Nothing runs.
-        Unavailable: one that the user named doesn't import.
+        Unavailable: nothing that was asked for imports.
     """
     named = _named(modules, adapters.names())
-    available = [*adapters.names(), *(adapter.id for adapter in named)]
-    by_module = {adapter.module: adapter.id for adapter in named}
+    available = [*adapters.names(), *named]
+    by_module = {module: id for id, (module, _) in named.items()}
     wanted = available if only is None else list(dict.fromkeys(by_module.get(name, name) for name in only))
-    found = {adapter.id: adapter for adapter in named}
-    broken: list[Column] = []
+    found: list[Adapter] = []
+    broken: list[Unavailable] = []
     for name in wanted:
         if name not in available:
             close = difflib.get_close_matches(name, available, n=1)
             remedy = f"Did you mean {close[0]!r}?" if close else f"There are {', '.join(available)}."
             raise UnreadableInput("--only", None, f"no implementation is called {name!r}", remedy)
-        if name in found:
-            continue
         try:
-            found[name] = plugins.installed(name)
+            adapter = named[name][1] if name in named else plugins.installed(name)
         except Unavailable as error:
-            if only is not None:
-                raise
-            broken.append(Column(name, name, "-", None, error.reason))
+            adapter = error
+        if isinstance(adapter, Unavailable):
+            broken.append(adapter)
+        else:
+            found.append(adapter)
+    if broken and not found:
+        raise broken[0]
     rank = {name: place for place, name in enumerate(_ORDER)}
-    chosen = [found[name] for name in wanted if name in found]
-    return sorted(chosen, key=lambda adapter: rank.get(adapter.id, -1)), broken
+    columns_of_broken = [Column(one.implementation, one.implementation, "-", None, _why(one)) for one in broken]
+    return sorted(found, key=lambda adapter: rank.get(adapter.id, -1)), columns_of_broken
 
 
-def _named(modules: Sequence[str], taken: Sequence[str]) -> list[Adapter]:
-    """The plug-ins that the user named; one whose NAME is another's goes by its module path."""
-    found: list[Adapter] = []
+def _why(error: Unavailable) -> str:
+    return error.reason + (f". {error.remedy}" if error.remedy else "")
+
+
+def _named(modules: Sequence[str], taken: Sequence[str]) -> dict[str, tuple[str, Adapter | Unavailable]]:
+    """The plug-ins that the user named, by id: the module, and what it is or why it can't be loaded.
+
+    One whose NAME is another's goes by its module path.
+    """
+    found: dict[str, tuple[str, Adapter | Unavailable]] = {}
     for module in dict.fromkeys(modules):
-        adapter = plugins.named(module, os.getcwd())
-        if adapter.id in (*taken, *(other.id for other in found)):
-            adapter = plugins.Adapter(module, module, adapter.framework, adapter.mode, adapter.search_path)
-        found.append(adapter)
+        try:
+            adapter = plugins.named(module, os.getcwd())
+        except Unavailable as error:
+            found[module] = (module, error)
+            continue
+        if adapter.id in (*taken, *found):
+            adapter = replace(adapter, id=module)
+        found[adapter.id] = (module, adapter)
     return found
 
 
@@ -184,6 +198,12 @@ def _other_adapters(found: Sequence[Column]) -> Iterator[str]:
             and adapters.source_digest(adapters.load(column.id)) != source.sha256
         ):
             yield f"{column.label}: made by another version of its adapter than the one here, which changes no verdict"
+
+
+def _asked(modules: Sequence[str], chosen: Sequence[Adapter], broken: Sequence[Column]) -> set[str]:
+    """The ids of the plug-ins that the user named."""
+    ids = {adapter.id for adapter in chosen if adapter.module in modules}
+    return ids | {column.id for column in broken if column.id in modules}
 
 
 def _exit_code(report: Mapping[str, Any], found: Sequence[Column], check: bool, asked: set[str]) -> int:

@@ -13,7 +13,9 @@ run in one; after a case that ends it come ``{"died": exit code}`` and another f
 import takes seconds.
 
 The journal is opened for each line and closed after it: frameworks write to descriptors that they don't own, close them
-all, fork and abort, and none of that may reach another case's record. `runner` supervises.
+all, fork and abort, and none of that may reach another case's record. Each line begins with the word that the
+supervisor gave this worker, in an environment variable that is gone before anything else is imported: what somebody
+else writes into the journal is not taken for the worker's. `runner` supervises.
 """
 
 from __future__ import annotations
@@ -49,12 +51,14 @@ _MAX_MESSAGE = 2000
 _OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _PR_SET_PDEATHSIG = 1
 _TROUBLE = 74  # EX_IOERR
+WORD = "XENT_JOURNAL"
 
 
 class Journal:
     """The worker's own record of what it does, which only this process writes."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, word: str = "") -> None:
+        self._word = word.encode("ascii")
         self.path = str(folder / "journal")
         self._streams = [(1, str(folder / "stdout")), (2, str(folder / "stderr"))]
         self._trouble = str(folder / "trouble")
@@ -69,7 +73,7 @@ class Journal:
         """Writes one line. A blank line goes first, in case something else wrote half a line."""
         if os.getpid() != self._owner:
             os._exit(0)  # a case forked, and its child came back from the case: it is not this worker
-        data = b"\n" + json.dumps(entry, allow_nan=False).encode("ascii") + b"\n"
+        data = b"\n" + self._word + json.dumps(entry, allow_nan=False).encode("ascii") + b"\n"
         try:
             self._reopen_standard_streams()
             with open(self.path, "ab", buffering=0) as file:
@@ -107,7 +111,7 @@ def main(argv: Sequence[str]) -> None:
     """The worker's life. Leaves through os._exit: a framework that crashes on its way out must not change anything."""
     folder, module, parent = Path(argv[0]), argv[1], os.getppid()  # the guard
     _die_with(parent)
-    journal = Journal(Path.cwd().parent)
+    journal = Journal(Path.cwd().parent, os.environ.pop(WORD, ""))
     sys.path[:] = [entry for entry in sys.path if os.path.realpath(entry or ".") != os.getcwd()]  # -m put it there
     faulthandler.enable(all_threads=False)
     try:
