@@ -13,6 +13,11 @@ ROOT = Path(__file__).resolve().parent.parent
 NATIVE = ROOT / "tests" / "adapters" / "native"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fuzz", type=int, default=300, metavar="N", help="inputs for each reader (default: 300)")
+    parser.addoption("--fuzz-seed", type=int, default=0, metavar="S", help="of these inputs (default: 0)")
+
+
 @pytest.fixture(scope="session")
 def framework_python() -> Callable[[str], str]:
     """The interpreter that has a framework: XENT_TEST_PYTHON_TORCH and its like, else as `xent run` finds it.

@@ -258,3 +258,22 @@ def test_a_first_schema_file_without_capabilities_is_judged_by_the_specification
     done = xent("report", file, "--vectors", "my.json", "--out", "out", "--check", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert verdicts(tmp_path / "out").count('"unsupported"') == 1
+
+
+def test_what_a_vector_file_may_ask_can_be_recorded_and_judged(tmp_path):
+    """A gradient of more than a million elements: one limit for who reads, writes and judges."""
+    rows = "[" + ",".join(["[0,1]"] * 600_000) + "]"
+    labels = "[" + ",".join("1" * 600_000) + "]"
+    input, target = f'{{"dtype": "float32", "data": {rows}}}', f'{{"dtype": "int64", "data": {labels}}}'
+    vector = f'{{"id": "large", "spec": {{"reduction": "sum"}}, "input": {input}, "target": {target}}}'
+    (tmp_path / "large.json").write_text(f'{{"schema": "xent-vectors/1", "vectors": [{vector}]}}')
+    done = xent("run", "--only", "numpy", "--vectors", "large.json", "--out", "out", "--check", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert xent("report", "out/results/numpy.jsonl", "--check", cwd=tmp_path).returncode == 0
+
+
+def test_a_file_is_not_blamed_for_the_bytes_of_its_name(tmp_path):
+    path = os.fsencode(tmp_path) + b"/caf\xe9.json"
+    Path(os.fsdecode(path)).write_bytes(Path(vectors(tmp_path / "my.json")).read_bytes())
+    done = xent("run", "--only", "numpy", "--vectors", os.fsdecode(path), "--out", "out", "--check", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
