@@ -25,7 +25,8 @@ ASCII = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONC
 def shell(command: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[bytes]:
     """The command as bash runs it, with `xent` for the tool; the exit code is that of xent in a pipe, too."""
     script = f'set -o pipefail; xent() {{ {XENT} "$@"; }}\n{command}'
-    environment = {**os.environ, "XDG_CACHE_HOME": str(cwd / "cache"), **environment}  # no framework to import: fast
+    fixed = {"PYTHONUNBUFFERED": "", "XDG_CACHE_HOME": str(cwd / "cache")}  # buffered, and no framework to import
+    environment = {**os.environ, **fixed, **environment}
     return subprocess.run(
         ["bash", "-c", script], cwd=cwd, env=environment, capture_output=True, timeout=120,
         stdin=subprocess.DEVNULL, check=False,
