@@ -76,7 +76,7 @@ def test_a_reader_that_has_seen_enough_ends_nothing(folder: Path, command: str, 
 
 def test_what_was_asked_for_is_done_without_a_reader(folder: Path) -> None:
     quiet(shell("xent report out/results/numpy.jsonl --json --out unread 2>&1 | true", folder))
-    assert json.loads((folder / "unread/report.json").read_text())["schema"] == "xent-report/1"
+    assert json.loads((folder / "unread/report.json").read_text())["schema"] == "xent-report/2"
     quiet(shell("xent run --only numpy --vectors my.json --out unread-run 2>&1 | true", folder))
     assert (folder / "unread-run/results/numpy.jsonl").is_file()
     wrong = {**VECTOR, "expected": {"value": [0.7], "gradient": None, "atol": 5e-5, "rtol": 0}}
