@@ -12,12 +12,12 @@ import tempfile
 import time
 from typing import Sequence
 
-from rich.console import Console
 from rich.table import Table
 
 from xent import adapters
 from xent.conformance import interpreters, run, runner, vectors
 from xent.conformance.case import Case
+from xent.conformance.report import console as terminals
 from xent.errors import Unavailable
 
 
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--python", metavar="NAME=INTERPRETER", action="append", default=[], help="as for xent run")
     options = parser.parse_args(arguments)
     names: Sequence[str] = options.only.split(",") if options.only else adapters.names()
-    console = Console(stderr=True, highlight=False)
+    console = terminals.make(stderr=True)
     named = run.overrides(options.python)
     cases = vectors.cases([])
     table = Table(title=f"{len(cases)} cases, one implementation at a time (seconds)", box=None, pad_edge=False)
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             table.add_row(name, *_measure(name, adapter.__name__, found, cases))
         except Unavailable as error:
             table.add_row(name, "not run", "", "", "", error.reason)
-    Console().print(table)
+    terminals.make().print(table)
     return 0
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Callable, Sequence
+from typing import Callable, NoReturn, Sequence
+
+from xent.conformance import streams
+from xent.conformance.report import escape
 
 EPILOG = """\
 examples:
@@ -28,9 +31,14 @@ A case that makes its framework abort or hang costs that one case. After an inte
 """
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        super().error(escape.message(message))
+
+
 def parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
-    top = argparse.ArgumentParser(
+    top = _Parser(
         prog="xent",
         description="One cross-entropy, every framework, proven.",
         epilog=EPILOG,
@@ -129,32 +137,33 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+@streams.prepared()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command and returns its exit code; anything that a user can mend ends in one line on stderr."""
     options = parser().parse_args(arguments)
     call: Callable[[argparse.Namespace], int] = options.call
     try:
-        return call(options)
+        code = call(options)
+        sys.stdout.flush()  # a full disk is told of here
+        return code
     except KeyboardInterrupt:
         print("xent: interrupted; the same command resumes where it was", file=sys.stderr)
         return 3
-    except BrokenPipeError:  # `xent show ... | head`
-        sys.stderr.close()
-        return 0
     except Exception as error:
         from xent.errors import Unavailable, UnreadableInput
 
         if not isinstance(error, (UnreadableInput, Unavailable, OSError)):
             raise
-        print(f"xent: {_sentence(error)}", file=sys.stderr)
+        print(escape.message(f"xent: {_sentence(error)}"), file=sys.stderr)
         return 2
 
 
 def _sentence(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
-        place = f"{error.filename}: " if error.filename else ""
+        place = f"{escape.line(error.filename)}: " if error.filename else ""
         return f"{place}{error.strerror[:1].lower()}{error.strerror[1:]}. Free or name another place and try again."
-    return str(error)
+    subject = str(getattr(error, "path", "") or getattr(error, "implementation", ""))  # the message begins with it
+    return escape.line(subject) + str(error)[len(subject) :]
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -176,15 +185,14 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from rich.console import Console
-
     from xent.conformance import doctor, run
+    from xent.conformance.report import console
 
     rows = doctor.examine(run.overrides(options.python))
     if options.json:
         print(doctor.to_json(rows))
     else:
-        doctor.render(rows, Console(highlight=False))
+        doctor.render(rows, console.make())
     return 0
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, Mapping, Sequence
 
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 import xent
 from xent import adapters
@@ -23,11 +23,14 @@ from xent.conformance import interpreters
 from xent.conformance.interpreters import pythons
 from xent.conformance.interpreters.requirements import Requirements, for_framework, this_platform
 from xent.conformance.interpreters.uv_process import find_uv
+from xent.conformance.report import escape
+from xent.conformance.report.console import Console, styled
 from xent.errors import Unavailable
 
 State = Literal["ready", "on first run", "no"]
 ASCEND = "Ascend device"
 
+_SHOWN = (26, 13, 10)  # cells of implementation, version and device that leave the table within 80
 _MARK = "xent-doctor "
 _TIMEOUT = 180.0  # seconds; a first, cold import of MindSpore takes 14 on two cores
 _ASK = f"""
@@ -150,7 +153,7 @@ def _ascend() -> Row:
 
 def to_json(rows: Sequence[Row]) -> str:
     """The rows as a JSON list of objects with `Row`'s attributes, for ``--json``."""
-    return json.dumps([asdict(row) for row in rows], indent=2)
+    return escape.to_json([asdict(row) for row in rows], 2)
 
 
 def render(rows: Sequence[Row], console: Console) -> None:
@@ -159,7 +162,9 @@ def render(rows: Sequence[Row], console: Console) -> None:
     for title in ("implementation", "runs here", "version", "device", "interpreter"):
         table.add_column(title, no_wrap=True)
     for row in rows:
-        table.add_row(row.implementation, row.state, row.version or "-", row.device or "-", row.how or "-")
+        said = zip((row.implementation, row.version or "-", row.device or "-"), _SHOWN, strict=True)
+        name, version, device = (_cell(text, cells) for text, cells in said)
+        table.add_row(name, row.state, version, device, row.how or "-")
     console.print(table)
     used = {row.interpreter: row.how for row in rows if row.interpreter}
     if used:
@@ -172,11 +177,17 @@ def render(rows: Sequence[Row], console: Console) -> None:
     if lacking:
         console.print("\nmissing", style="bold")
     for row in lacking:
-        console.print(f"  {row.implementation}: {row.missing}", markup=False, highlight=False)
+        console.print(styled(f"  {row.implementation}: {row.missing}"))
         if row.remedy:
             _line(console, f"    {row.remedy}")
 
 
 def _line(console: Console, text: str) -> None:
     # Not wrapped: a path or command that is broken in two can't be copied.
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    console.print(styled(text), soft_wrap=True)
+
+
+def _cell(text: str, cells: int) -> Text:
+    shown = styled(text, limit=cells)
+    shown.truncate(cells, overflow="ellipsis")  # a letter may be two cells wide
+    return shown

@@ -5,24 +5,20 @@ from __future__ import annotations
 import argparse
 import contextlib
 import difflib
-import json
 import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bars
 
 from xent import adapters
 from xent.conformance import columns, ending, folder, interpreters, plugins, results, runner, together, vectors
 from xent.conformance.case import Case
 from xent.conformance.columns import Column
 from xent.conformance.plugins import Adapter
-from xent.conformance.report import files, model, terminal
+from xent.conformance.report import console as terminals
+from xent.conformance.report import escape, files, model, terminal
+from xent.conformance.report.console import Console
 from xent.errors import Unavailable, UnreadableInput
 
 # Longest first, so that two cores are busy to the end.
@@ -34,7 +30,7 @@ _ORDER = (
 
 def run(options: argparse.Namespace) -> int:
     """Runs what the options of `xent run` ask for. Returns the exit code."""
-    console = Console(stderr=True, highlight=False)
+    console = terminals.make(stderr=True)
     chosen, broken = _chosen(options.only, options.adapter)
     settings = together.Settings(overrides(options.python, chosen), options.timeout, options.jobs)
     cases = vectors.cases(options.vectors)
@@ -44,13 +40,13 @@ def run(options: argparse.Namespace) -> int:
         try:
             stack.enter_context(folder.held(out))
         except Unavailable as error:
-            console.print(f"xent: {error}", markup=False, soft_wrap=True)
+            console.print(escape.message(f"xent: {error}"), soft_wrap=True)
             return 3
         results_folder, moved = folder.begin(out, cases, [adapter.id for adapter in chosen], options.replace)
         if moved is not None:
-            console.print(f"earlier evidence, of another case set, is in {moved}", markup=False, soft_wrap=True)
-        words = f"{len(cases)} cases on {len(chosen)} implementations, results in {results_folder}"
-        console.print(words, markup=False, soft_wrap=True)
+            console.print(f"earlier evidence, of another case set, is in {escape.line(moved)}", soft_wrap=True)
+        words = f"{len(cases)} cases on {len(chosen)} implementations, results in {escape.line(results_folder)}"
+        console.print(words, soft_wrap=True)
         bars = _Bars(console, chosen, len(cases))
         found = together.run_all(chosen, cases, results_folder, settings, bars, lambda: bars.bars)
         found = [*sorted(found, key=lambda column: _display_order(column.id)), *broken]
@@ -64,13 +60,13 @@ def run(options: argparse.Namespace) -> int:
 
 def report(options: argparse.Namespace) -> int:
     """Judges and merges the results files that the options of `xent report` name. Returns the exit code."""
-    console = Console(stderr=True, highlight=False)
+    console = terminals.make(stderr=True)
     read = [results.read(path) for path in options.files]
     found = columns.of_evidence(read)
     cases = columns.cases_of(read, options.vectors)
     merged = _finish(cases, found, Path(options.out), console, as_json=options.json)
     for line in _other_adapters(found):
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(escape.line(line), soft_wrap=True)
     return _exit_code(merged, found, options.check, set())
 
 
@@ -146,18 +142,18 @@ class _Bars:
     """A progress bar for each implementation; where the console is no terminal, lines."""
 
     def __init__(self, console: Console, chosen: Sequence[Adapter], planned: int) -> None:
-        self.bars = Bars(
-            TextColumn("{task.fields[name]:<10}", markup=False), BarColumn(24), MofNCompleteColumn(),
-            TimeElapsedColumn(), TextColumn("{task.description}", markup=False), console=console,
-        )  # fmt: skip
+        self.bars = terminals.progress(console)
         self._console = console
-        self._tasks = {one.id: self.bars.add_task("", start=False, name=one.id, total=planned) for one in chosen}
+        self._tasks = {
+            one.id: self.bars.add_task("", start=False, name=escape.line(one.id, escape.NAME), total=planned)
+            for one in chosen
+        }
 
     def say(self, implementation: str, line: str) -> None:
         self.bars.start_task(self._tasks[implementation])
-        self.bars.update(self._tasks[implementation], description=line)
+        self.bars.update(self._tasks[implementation], description=escape.line(line))
         if not self._console.is_terminal:
-            self._console.print(f"{implementation}: {line}", markup=False, soft_wrap=True)
+            self._console.print(escape.line(f"{implementation}: {line}"), soft_wrap=True)
 
     def follow(self, event: runner.Event) -> None:
         self.bars.update(self._tasks[event.implementation], completed=event.done, total=event.planned, description="")
@@ -180,10 +176,10 @@ def _finish(
     report = model.assemble(cases, implementations, verdicts, not_run, columns.find_flaws(cases, found))
     page = files.write(report, out)
     if as_json:
-        json.dump(report, sys.stdout, allow_nan=False)
+        print(escape.to_json(report))
     else:
         terminal.show(report, console)
-    console.print(f"report: {page}", markup=False, soft_wrap=True)
+    console.print(f"report: {escape.line(page)}", soft_wrap=True)
     return report
 
 

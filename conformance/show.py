@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import json
-import sys
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -23,11 +20,16 @@ from xent.conformance.case import Case
 from xent.conformance.clauses import load as load_clauses
 from xent.conformance.judge import Verdict
 from xent.conformance.records import Record, record_data
+from xent.conformance.report import console as terminals
+from xent.conformance.report import escape
+from xent.conformance.report.console import Console, styled
 from xent.conformance.report.terminal import STYLES
 from xent.errors import UnreadableInput
 from xent.spec import CrossEntropySpec, arguments_to_dict
 
 _LINES = 6
+_LONG = 1000  # characters of one such line
+_NAME = 40
 _SOME = 12  # elements of an array shown in a row; the scripts hold all of them
 
 
@@ -48,9 +50,9 @@ def main(options: argparse.Namespace) -> int:
     scripts = {column.label: _script(column, case) for column in found}
     records = {column.label: column.results.by_case.get(case.id) for column in found if column.results}
     if options.json:
-        json.dump(_as_json(case, verdicts, records, scripts), sys.stdout, indent=1)
+        print(escape.to_json(_as_json(case, verdicts, records, scripts), 1))
         return 0
-    console = Console(highlight=False, soft_wrap=False, markup=False)  # a formula's [n] is no style
+    console = terminals.make()
     right = answers(case)
     _show_case(console, case)
     _show_answer(console, right)
@@ -59,8 +61,8 @@ def main(options: argparse.Namespace) -> int:
     _show_bounds(console, case, right)
     for name, text in scripts.items():
         if text:
-            console.rule(Text(f"reproduce it in {name}'s interpreter"), align="left")
-            print(text)  # not through rich: what is pasted must not be wrapped
+            console.rule(styled(f"reproduce it in {escape.line(name, _NAME)}'s interpreter"), align="left")
+            print(escape.block(text))  # not through rich: what is pasted must not be wrapped
     return 0
 
 
@@ -73,7 +75,7 @@ def _find(cases: Sequence[Case], wanted: str) -> Case:
     if found:
         shown = "\n  ".join(case.id for case in found[:20])
         more = f"\n  and {len(found) - 20} more" if len(found) > 20 else ""
-        raise UnreadableInput(wanted, None, f"names {len(found)} cases:\n  {shown}{more}\n", "Name one of them.")
+        raise UnreadableInput(wanted, None, f"names {len(found)} cases", f"Name one of them:\n  {shown}{more}")
     close = difflib.get_close_matches(wanted, [case.id for case in cases], n=3, cutoff=0.4)
     remedy = f"Near it: {', '.join(close)}." if close else "The ids stand in the report."
     raise UnreadableInput(wanted, None, "names no case of this run", remedy)
@@ -90,6 +92,8 @@ def _script(column: columns.Column, case: Case) -> str:
 def _show_case(console: Console, case: Case) -> None:
     console.rule(Text(case.id), align="left")
     table = _table()
+    if len(case.id) > console.width - 2:  # the rule has cut it
+        table.add_row("case", case.id)
     if case.source:
         table.add_row("source", case.source)
     if case.note:
@@ -125,7 +129,8 @@ def _show_answer(console: Console, right: Answers) -> None:
 
 
 def _show_evidence(console: Console, case: Case, verdict: Verdict, record: Record | None) -> None:
-    heading = Text(f"{verdict.implementation}: ").append(verdict.verdict, style=STYLES[verdict.verdict])
+    name = styled(verdict.implementation, limit=_NAME)
+    heading = name.append(": ").append(verdict.verdict, style=STYLES[verdict.verdict])
     console.rule(heading, align="left")
     table = _table()
     if verdict.reason:
@@ -202,9 +207,9 @@ def _array(array: dtypes.Array) -> str:
 
 def _end(text: str) -> str:
     """The last lines: C++ frameworks put a screen of their own stack before what happened."""
-    lines = text.strip().splitlines()
+    lines = text.strip(" \n").split("\n")  # not splitlines: it takes other characters for a line's end, and drops them
     cut = "[...]\n" if len(lines) > _LINES else ""
-    return cut + "\n".join(lines[-_LINES:])
+    return cut + escape.block("\n".join(lines[-_LINES:]), _LONG)
 
 
 def _answer(answer: Answer) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Mapping
 
 from xent.conformance.files.atomic import write_atomically
-from xent.conformance.report import junit, markdown, page
+from xent.conformance.report import escape, junit, markdown, page
 from xent.errors import UnreadableInput
 
 
@@ -18,7 +17,7 @@ def write(report: Mapping[str, Any], folder: Path) -> Path:
         UnreadableInput: the folder can't be written to, or the disk is full. Files that were there before stay whole.
     """
     contents = {
-        "report.json": json.dumps(report, indent=1, allow_nan=False),
+        "report.json": escape.to_json(report, 1),
         "report.md": markdown.render(report),
         "junit.xml": junit.render(report),
         "index.html": page.render(report),

@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+from typing import Any, Mapping, Sequence
 
-from xent.conformance.report import matrix
+from xent.conformance.report import escape, matrix
 
 
 def render(report: Mapping[str, Any]) -> str:
-    """The report's matrix and notes as GitHub-flavoured Markdown."""
+    """The report's matrix and notes as GitHub-flavoured Markdown, without any HTML."""
     implementations = report["implementations"]
     heads = [
-        f"{item['id']}<br>{_plain(str(item['version']))} {item['device']} {item['mode']}" for item in implementations
+        " ".join(escape.line(item[name], escape.NAME) for name in ("id", "version", "device", "mode"))
+        for item in implementations
     ]
-    lines = [_row(["", *heads]), _row(["---", *["---:"] * len(heads)])]
+    lines = _head(heads)
     for verdict in matrix.VERDICTS:
         counts = [report["summary"][item["id"]].get(verdict, 0) for item in implementations]
         if any(counts):
-            lines.append(_row([verdict, *[str(count) if count else "." for count in counts]]))
-    lines.append(_row(["**planned**", *[str(report["case_set"]["count"])] * len(heads)]))
+            lines.append(_row([verdict, *[count or "." for count in counts]]))
+    lines.append(_row(["planned", *[report["case_set"]["count"]] * len(heads)]))
     for title, rows in matrix.sections(report):
-        lines += ["", f"**{title}**", "", _row(["", *heads]), _row(["---", *["---:"] * len(heads)])]
-        lines += [_row([_plain(label), *[cell.text for cell in cells]]) for label, cells in rows]
-    return "\n".join([*lines, "", *[f"- {_plain(note)}" for note in matrix.notes(report)], ""])
+        lines += ["", f"**{title}**", "", *_head(heads)]
+        lines += [_row([label, *[cell.text for cell in cells]]) for label, cells in rows]
+    return "\n".join([*lines, "", *[f"- {escape.markdown(note, begins=True)}" for note in matrix.notes(report)], ""])
 
 
-def _row(cells: list[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+def _head(heads: Sequence[str]) -> list[str]:
+    return [_row(["", *heads]), "| --- |" + " ---: |" * len(heads)]
 
 
-def _plain(text: str) -> str:
-    """Text from outside must not become a table's cell border or markup."""
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+def _row(cells: Sequence[object]) -> str:
+    """The one way to make a row: no cell ends it or opens another."""
+    return "| " + " | ".join(escape.markdown(cell) for cell in cells) + " |"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Iterator, Mapping, Sequence
 
 from xent.conformance.judge import VERDICTS
+from xent.conformance.report import escape
 
 __all__ = ["VERDICTS", "Cell", "notes", "sections"]
 
@@ -79,16 +80,20 @@ def notes(report: Mapping[str, Any]) -> list[str]:
     lines = ["CASES: agreeing / judged; unsupported by its own document, and no evidence, are not judged."]
     for implementation in report["implementations"]:
         if implementation["kernels"] not in ("native", "-"):
-            kernels, device = implementation["kernels"], implementation["device"]
+            name, kernels, device = (_name(implementation[field]) for field in ("id", "kernels", "device"))
             lines.append(
-                f"{implementation['id']}: {kernels} means kernels put in where the framework lacks its own on this "
+                f"{name}: {kernels} means kernels put in where the framework lacks its own on this "
                 f"{device}: it proves the framework's Python code and nothing about Ascend's kernels."
             )
-    lines += [f"{item['implementation']}: not run: {item['reason']}" for item in report["not_run"]]
-    lines += [f"{item['implementation']}: its evidence: {item['problem']}" for item in report["flaws"]]
+    lines += [f"{_name(item['implementation'])}: not run: {item['reason']}" for item in report["not_run"]]
+    lines += [f"{_name(item['implementation'])}: its evidence: {item['problem']}" for item in report["flaws"]]
     if not any(implementation["device"] == "ascend" for implementation in report["implementations"]):
         lines.append("Ascend: never run. An Ascend host makes its own results file with the same command.")
     return lines
+
+
+def _name(text: str) -> str:
+    return escape.line(text, escape.NAME)
 
 
 def _cell(verdicts: Sequence[str]) -> Cell:

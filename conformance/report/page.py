@@ -7,16 +7,18 @@ from typing import Any, Mapping
 
 import jinja2
 
-from xent.conformance.report import matrix
+from xent.conformance.report import escape, matrix
 
 _QUIET = ("agrees", "unsupported", "no evidence")
 
 
 def render(report: Mapping[str, Any]) -> str:
-    """The page. Everything from outside (ids, messages of frameworks) is escaped."""
+    """The page. Whatever an expression of the template yields goes through `escape.html` and is escaped."""
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("xent.conformance.report", ""), autoescape=True, undefined=jinja2.StrictUndefined
-    )
+        loader=jinja2.PackageLoader("xent.conformance.report", ""), autoescape=True, finalize=escape.html,
+        undefined=jinja2.StrictUndefined,
+    )  # fmt: skip
+    environment.filters["name"] = lambda text: escape.line(text, escape.NAME)
     by_case: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for verdict in report["verdicts"]:
         by_case[verdict["case"]].append(verdict)

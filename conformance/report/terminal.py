@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import Any, Mapping, Sequence
 
 from rich import box
-from rich.console import Console
+from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
-from xent.conformance.report import matrix
+from xent.conformance.report import escape, matrix
+from xent.conformance.report.console import Console, styled
 
 STYLES = {
     "agrees": "green",
@@ -26,8 +27,9 @@ STYLES = {
     "no evidence": "dim",
 }
 
-
 _LABELS = 19  # what the first column needs; longer labels fold
+_LABEL = 120  # the longest ids of our own have as many characters
+_NAME = 28  # two such columns stand side by side at 80
 
 
 def show(report: Mapping[str, Any], console: Console) -> None:
@@ -35,24 +37,24 @@ def show(report: Mapping[str, Any], console: Console) -> None:
     for implementations in _groups(report["implementations"], console.width - _LABELS):
         console.print(_table(report, implementations))
     for line in matrix.notes(report):
-        console.print(Text(line))
+        console.print(styled(line, limit=escape.LONG))
 
 
 def _groups(implementations: Sequence[Mapping[str, Any]], width: int) -> list[Sequence[Mapping[str, Any]]]:
     """The columns of each table: all where they fit, else the native losses before the portable ones."""
-    widths = {item["id"]: 1 + max(9, len(item["id"])) for item in implementations}
-    if sum(widths.values()) <= width:
+    widths = [1 + max(9, *map(cell_len, _heading(item).plain.split("\n"))) for item in implementations]
+    if sum(widths) <= width:
         return [implementations]
     groups: list[list[Mapping[str, Any]]] = []
     for portable in (False, True):
         room = 0
-        for item in implementations:
+        for item, needed in zip(implementations, widths, strict=True):
             if (item["mode"] == "portable") is portable:
-                if widths[item["id"]] > room:
+                if needed > room:
                     groups.append([])
                     room = width
                 groups[-1].append(item)
-                room -= widths[item["id"]]
+                room -= needed
     return [*groups]
 
 
@@ -74,14 +76,14 @@ def _table(report: Mapping[str, Any], implementations: Sequence[Mapping[str, Any
         table.add_section()
         table.add_row(Text(title, style="bold"))
         for label, cells in rows:
-            table.add_row(label, *[Text(cell.text, style=STYLES[cell.worst]) for cell in cells])
+            table.add_row(styled(label, limit=_LABEL), *[Text(cell.text, style=STYLES[cell.worst]) for cell in cells])
     return table
 
 
 def _heading(implementation: Mapping[str, Any]) -> Text:
     version = str(implementation["version"]).split("+")[0]
-    words = [implementation[name] for name in ("id", "device", "mode", "kernels")]
-    return Text("\n".join([words[0], version, *words[1:]]), style="bold")
+    words = [implementation["id"], version, *[implementation[name] for name in ("device", "mode", "kernels")]]
+    return Text("\n".join(escape.line(word, _NAME) for word in words), style="bold")
 
 
 def _count(count: int, verdict: str) -> Text:
