@@ -42,6 +42,7 @@ def run(options: argparse.Namespace) -> int:
         except Unavailable as error:
             console.print(escape.message(f"xent: {error}"), soft_wrap=True)
             return 3
+        files.check(out)
         results_folder, moved = folder.begin(out, cases, [adapter.id for adapter in chosen], options.replace)
         if moved is not None:
             console.print(f"earlier evidence, of another case set, is in {escape.line(moved)}", soft_wrap=True)
@@ -61,6 +62,7 @@ def run(options: argparse.Namespace) -> int:
 def report(options: argparse.Namespace) -> int:
     """Judges and merges the results files that the options of `xent report` name. Returns the exit code."""
     console = terminals.make(stderr=True)
+    files.check(Path(options.out))
     read = [results.read(path) for path in options.files]
     found = columns.of_evidence(read)
     cases = columns.cases_of(read, options.vectors)

@@ -85,6 +85,23 @@ def test_what_is_no_results_file_is_not_written_over(tmp_path, two_sets):
     assert (results / "numpy.jsonl").read_text() == "chapter one\n"
 
 
+@pytest.mark.parametrize("name", ["report.json", "report.md", "junit.xml", "index.html"])
+def test_a_strangers_report_is_not_written_over(tmp_path, two_sets, name):
+    run = ["run", "--only", "numpy", "--vectors", two_sets[0], "--out", "out"]
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).write_text("my own page\n")
+    report = ["report", "other/results/numpy.jsonl", "--out", "out"]
+    assert xent(*run[:-1], "other", cwd=tmp_path).returncode == 0
+    for command in (run, report):
+        refused = xent(*command, cwd=tmp_path)
+        assert refused.returncode == 2
+        assert f"holds {name}, which is none of xent's own" in refused.stderr
+    assert (tmp_path / "out" / name).read_text() == "my own page\n"
+    (tmp_path / "out" / name).unlink()
+    for command in (run, report, run):
+        assert xent(*command, cwd=tmp_path).returncode == 0
+
+
 def test_a_run_that_fails_takes_no_earlier_evidence_along(tmp_path, two_sets):
     run = ["run", "--only", "numpy", "--vectors", two_sets[0], "--out", "out"]
     assert xent(*run, cwd=tmp_path).returncode == 0
