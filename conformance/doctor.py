@@ -5,43 +5,33 @@ It installs nothing. What it calls ready it has seen import: the adapter was ask
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
+import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from types import ModuleType
-from typing import Any, Literal, Mapping, Sequence
+from typing import Literal, Mapping, Sequence
 
 from rich.table import Table
 from rich.text import Text
 
-import xent
 from xent import adapters
-from xent.conformance import interpreters
-from xent.conformance.interpreters import pythons
+from xent.conformance import interpreters, plugins
+from xent.conformance.interpreters import bounded, mending, pythons, readiness
 from xent.conformance.interpreters.requirements import Requirements, for_framework, this_platform
 from xent.conformance.interpreters.uv_process import find_uv
+from xent.conformance.plugins import Adapter
+from xent.conformance.process import Implementation
 from xent.conformance.report import escape
 from xent.conformance.report.console import Console, styled
-from xent.errors import Unavailable
+from xent.errors import NotStarted, Unavailable
 
 State = Literal["ready", "on first run", "no"]
 ASCEND = "Ascend device"
 
 _SHOWN = (26, 13, 10)  # cells of implementation, version and device that leave the table within 80
-_MARK = "xent-doctor "
 _TIMEOUT = 180.0  # seconds; a first, cold import of MindSpore takes 14 on two cores
-_ASK = f"""
-import importlib, json, sys
-# At the end: installed as a wheel, xent lies among its own interpreter's packages, which must not hide the framework's.
-sys.path += sys.argv[2:]
-module = importlib.import_module(sys.argv[1])
-version = module.version()
-device = getattr(module, "device", lambda: "cpu")()
-print("\\n{_MARK}" + json.dumps([version, device]))
-"""
+_LONGEST = 1000  # characters of a reason
 
 
 @dataclass(frozen=True)
@@ -56,6 +46,7 @@ class Row:
         version, device: as the framework itself says, in that interpreter.
         missing: what is missing, a clause; "" when ready.
         remedy: the command or step that mends it; "" when ready.
+        module: the module path of a plug-in; "" for an installed adapter.
     """
 
     implementation: str
@@ -66,76 +57,130 @@ class Row:
     device: str | None = None
     missing: str = ""
     remedy: str = ""
+    module: str = ""
+
+    @property
+    def label(self) -> str:
+        """The id, with the module path behind it where that is something else."""
+        other = self.module not in ("", self.implementation)
+        return f"{self.implementation} ({self.module})" if other else self.implementation
 
 
-def examine(overrides: Mapping[str, str], names: Sequence[str] | None = None) -> list[Row]:
+def examine(
+    overrides: Mapping[str, str], names: Sequence[str | Adapter | Row] | None = None, *, timeout: float = _TIMEOUT
+) -> list[Row]:
     """One row an implementation, in the order of `names`, and last the row about Ascend hardware.
 
     Args:
         overrides: interpreters by implementation id or framework, as for `interpreters.resolve`.
-        names: implementation ids or adapter modules; None for all that are installed.
+        names: what `find` takes, or has found; None for all that are installed.
+        timeout: seconds until a framework must have been imported.
     """
-    wanted = adapters.names() if names is None else names
+    found = find(adapters.names() if names is None else names)
+    stop = threading.Event()
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
-        return [*pool.map(lambda name: _examine_one(name, overrides), wanted), _ascend()]
+        tasks = [pool.submit(_examine_one, one, overrides, timeout, stop) for one in found]
+        try:
+            return [*(task.result() for task in tasks), _ascend()]
+        except BaseException:  # Ctrl-C, which an interpreter in a session of its own doesn't get
+            stop.set()
+            for task in tasks:
+                task.cancel()
+            raise
 
 
-def _examine_one(name: str, overrides: Mapping[str, str]) -> Row:
+def find(names: Sequence[str | Adapter | Row]) -> list[Adapter | Row]:
+    """Each adapter, or the row that says why there is none: whatever a plug-in does costs its own row.
+
+    Args:
+        names: implementation ids, or the module paths of plug-ins, which may stand in the folder where we stand. What
+            has been found already stays as it is.
+    """
     try:
-        adapter = adapters.load(name)
-        framework: str = adapter.FRAMEWORK
-        found = interpreters.available(name, framework, overrides)
+        here = os.getcwd()
+    except FileNotFoundError:
+        here = None
+    installed = adapters.names()
+    found: list[Adapter | Row] = []
+    for name in dict.fromkeys(names):
+        if not isinstance(name, str):
+            found.append(name)
+            continue
+        try:
+            if name in installed:
+                found.append(plugins.installed(name))
+            else:
+                taken = [*installed, *(one.id for one in found if isinstance(one, Adapter))]
+                found.append(plugins.apart(plugins.named(name, here), taken))
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            told = error if isinstance(error, Unavailable) else Unavailable(name, f"its adapter fails ({_text(error)})")
+            row = Row(name, "no", module="" if name in installed else name)
+            found.append(_refused(row, told, f"Mend the adapter {name}."))
+    return found
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return f"{type(error).__name__}: {error}"
+    except BaseException:  # its own __str__ fails
+        return type(error).__name__
+
+
+def _examine_one(adapter: Adapter | Row, overrides: Mapping[str, str], timeout: float, stop: threading.Event) -> Row:
+    if isinstance(adapter, Row):
+        return adapter
+    name, framework = adapter.id, adapter.framework
+    base = Row(name, "no", module="" if name in adapters.names() else adapter.module)
+    if not framework.isidentifier():
+        reason = f"its FRAMEWORK is {framework!r}, not an import name"
+        return _refused(base, Unavailable(name, reason), f"Mend the adapter {adapter.module}.")
+    try:
+        found = interpreters.available(name, framework, overrides, stop)
+        if found is not None:
+            return _ask(base, adapter, found, timeout, stop)
+        if files := for_framework(framework):
+            return _to_be_made(base, adapter, files, stop)
     except Unavailable as error:
-        return Row(name, "no", missing=error.reason, remedy=error.remedy or "")
-    if found is not None:
-        return _ask(name, adapter, framework, found)
-    if files := for_framework(framework):
-        return _to_be_made(name, files)
+        return _refused(base, error)
     reason = f"{framework} isn't in this interpreter, and there is no managed environment for it on {this_platform()}"
-    return Row(name, "no", missing=reason, remedy=f"xent run --python {name}=INTERPRETER")
+    option = f"--python {mending.quoted(f'{name}=INTERPRETER')}"
+    return replace(base, missing=reason, remedy=f"{mending.command(name, adapter.module)} {option}")
 
 
-def _to_be_made(name: str, files: Sequence[Requirements]) -> Row:
+def _refused(row: Row, error: Unavailable, remedy: str = "") -> Row:
+    return replace(row, missing=bounded.one_line(error.reason, _LONGEST), remedy=error.remedy or remedy)
+
+
+def _to_be_made(base: Row, adapter: Adapter, files: Sequence[Requirements], stop: threading.Event) -> Row:
     """What making the managed environment will take, and whether it can start at all."""
     try:
         uv = find_uv()
     except FileNotFoundError as error:
-        return Row(name, "no", missing=f"its environment is made by uv: {error}", remedy="python -m pip install uv")
-    here = next((found for python in files[0].pythons if (found := pythons.find(python, uv))), None)
+        return replace(base, missing=f"its environment is made by uv: {error}", remedy="python -m pip install uv")
+    here = pythons.first(files[0].pythons, uv, stop)
     python = f"Python {here.release} is here" if here else f"Python {files[0].pythons[0]} will be downloaded"
     size = max((one.size for one in files), key=_gigabytes)
     missing = f"its environment isn't made yet (up to {size}; {python})"
-    return Row(name, "on first run", missing=missing, remedy=f"xent run --only {name}")
+    remedy = mending.command(adapter.id, adapter.module)
+    return replace(base, state="on first run", missing=missing, remedy=remedy)
 
 
-def _ask(name: str, adapter: ModuleType, framework: str, found: interpreters.Interpreter) -> Row:
-    """Imports the adapter's framework in its interpreter, as a worker would."""
-    command = [str(found.path), "-c", _ASK, adapter.__name__, _root(xent), _root(adapter)]
-    base = Row(name, "no", found.how, str(found.path))
-    remedy = f"{found.path} -c 'import {framework}'"
-    if found.environment is not None:
-        remedy = f"rm -r {found.environment}; xent run --only {name}"
+def _ask(base: Row, adapter: Adapter, found: interpreters.Interpreter, timeout: float, stop: threading.Event) -> Row:
+    """Imports the adapter's framework in its interpreter, as a worker would.
+
+    Raises:
+        Unavailable: the adapter's module is nowhere.
+    """
+    row = replace(base, how=found.how, interpreter=str(found.path))
+    implementation = Implementation(adapter.id, adapter.module, adapter.search_path)
     try:
-        done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, timeout=_TIMEOUT, cwd=os.sep)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return _replace(base, missing=f"{framework} can't be imported there ({error})", remedy=remedy)
-    for line in reversed(done.stdout.decode("utf-8", "replace").splitlines()):
-        if line.startswith(_MARK):
-            version, device = json.loads(line[len(_MARK) :])
-            return _replace(base, state="ready", version=str(version), device=str(device))
-    said = done.stderr.decode("utf-8", "replace").strip().splitlines() or [f"exit code {done.returncode}"]
-    return _replace(base, missing=f"{framework} can't be imported there ({said[-1].strip()[:200]})", remedy=remedy)
-
-
-def _root(module: ModuleType) -> str:
-    """The folder from which the module imports by its full name."""
-    assert module.__file__ is not None
-    depth = module.__name__.count(".") + (Path(module.__file__).stem == "__init__")
-    return str(Path(module.__file__).absolute().parents[depth])
-
-
-def _replace(row: Row, **changes: Any) -> Row:
-    return Row(**{**asdict(row), **changes})
+        version, device = readiness.ask(implementation, found.path, timeout, stop)
+    except NotStarted as failure:
+        told = mending.explain(failure, found, adapter.framework, adapter.module, timeout=timeout, stop=stop)
+        return _refused(row, told)
+    return replace(row, state="ready", version=version, device=device)
 
 
 def _gigabytes(size: str) -> float:
@@ -162,7 +207,8 @@ def render(rows: Sequence[Row], console: Console) -> None:
     for title in ("implementation", "runs here", "version", "device", "interpreter"):
         table.add_column(title, no_wrap=True)
     for row in rows:
-        said = zip((row.implementation, row.version or "-", row.device or "-"), _SHOWN, strict=True)
+        called = row.label if len(row.label) <= _SHOWN[0] else row.implementation  # below, it stands whole
+        said = zip((called, row.version or "-", row.device or "-"), _SHOWN, strict=True)
         name, version, device = (_cell(text, cells) for text, cells in said)
         table.add_row(name, row.state, version, device, row.how or "-")
     console.print(table)
@@ -170,14 +216,14 @@ def render(rows: Sequence[Row], console: Console) -> None:
     if used:
         console.print("\ninterpreters", style="bold")
     for interpreter in used:
-        who = ", ".join(row.implementation for row in rows if row.interpreter == interpreter)
+        who = ", ".join(row.label for row in rows if row.interpreter == interpreter)
         _line(console, f"  {who}")
         _line(console, f"    {interpreter}")
     lacking = [row for row in rows if row.missing]
     if lacking:
         console.print("\nmissing", style="bold")
     for row in lacking:
-        console.print(styled(f"  {row.implementation}: {row.missing}"))
+        console.print(styled(f"  {row.label}: {row.missing}"))
         if row.remedy:
             _line(console, f"    {row.remedy}")
 

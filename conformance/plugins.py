@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import re
 import sys
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from xent import adapters
@@ -81,13 +82,20 @@ def named(module: str, folder: str | None = None, timeout: float = TIMEOUT) -> A
     return found
 
 
+def apart(adapter: Adapter, taken: Collection[str]) -> Adapter:
+    """The adapter; by its module path where its NAME is already another's id."""
+    return replace(adapter, id=adapter.module) if adapter.id in taken else adapter
+
+
 def _stands_in(module: str, folder: Path) -> bool:
     top = module.split(".")[0]
     return (folder / f"{top}.py").is_file() or (folder / top).is_dir()
 
 
 def _ask(id: str, module: str, folder: str | None, timeout: float = TIMEOUT) -> Adapter:
-    command = [sys.executable, "-c", _ASK, module, *([folder] if folder else [])]
+    # It finds what this process would find, xent itself too.
+    places = [*([folder] if folder else []), *filter(os.path.isabs, sys.path)]
+    command = [sys.executable, "-c", _ASK, module, *places]
     try:
         done = bounded.run(command, timeout, folder=folder or os.sep)
     except OSError as error:

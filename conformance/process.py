@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import xent
-from xent.errors import Unavailable, UnreadableInput
+from xent.errors import NotStarted, Unavailable, UnreadableInput
 
 from .files.reading import open_file
 from .journal import Entry, Journal
@@ -83,7 +83,7 @@ class Worker:
     """A running ``xent.conformance.worker`` under a guard, so that it can be ended with all that it started."""
 
     def __init__(self, folder: Path, name: str, interpreter: str, implementation: Implementation) -> None:
-        """Starts it. Raises Unavailable when the interpreter can't be started, OSError for the folder."""
+        """Starts it. Raises NotStarted when the interpreter can't be started, OSError for the folder."""
         self._folder = folder / name
         scratch = self._folder / "scratch"
         scratch.mkdir(parents=True)
@@ -189,8 +189,8 @@ def _stream(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
 
 
-def _cannot_start(implementation: Implementation, interpreter: str, why: str) -> Unavailable:
-    return Unavailable(
+def _cannot_start(implementation: Implementation, interpreter: str, why: str) -> NotStarted:
+    return NotStarted(
         implementation.id, f"the interpreter {interpreter} can't be started ({why})", "Name another with --python."
     )
 

@@ -7,7 +7,6 @@ import contextlib
 import difflib
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -134,8 +133,7 @@ def _named(modules: Sequence[str], taken: Sequence[str]) -> dict[str, tuple[str,
         except Unavailable as error:
             found[module] = (module, error)
             continue
-        if adapter.id in (*taken, *found):
-            adapter = replace(adapter, id=module)
+        adapter = plugins.apart(adapter, (*taken, *found))
         found[adapter.id] = (module, adapter)
     return found
 

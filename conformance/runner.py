@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from xent.errors import Unavailable, UnreadableInput
+from xent.errors import NotStarted, Unavailable, UnreadableInput
 
 from . import records, results, transport
 from .case import Case, digest
@@ -226,8 +226,12 @@ class _Run:
         tail = worker.stderr_excerpt()
         return Unavailable(self.implementation.id, reason + (f"; the end of its stderr:\n{tail}" if tail else ""))
 
+    def _not_started(self, reason: str, worker: Worker, status: int | None = None) -> NotStarted:
+        told = self._unavailable(reason, worker)
+        return NotStarted(told.implementation, told.reason, status=status, stderr=worker.stderr_excerpt())
+
     def _hello(self, worker: Worker) -> Hello:
-        """Waits until the framework is ready. Raises Unavailable when it can't be."""
+        """Waits until the framework is ready. Raises NotStarted when it can't be."""
         deadline = time.monotonic() + self.startup_timeout
         while True:
             status = worker.exit_status()  # before the entries, so that none is missed
@@ -235,14 +239,14 @@ class _Run:
                 if isinstance(entry, Hello):
                     return entry
                 if isinstance(entry, NotReady):
-                    raise Unavailable(self.implementation.id, entry.reason, entry.remedy)
+                    raise NotStarted(self.implementation.id, entry.reason, entry.remedy)
             if status is not None:
                 self._check_disk(worker)
-                raise self._unavailable(f"its worker ended with {death(status)} before the first case", worker)
+                raise self._not_started(f"its worker ended with {death(status)} before the first case", worker, status)
             if time.monotonic() > deadline:
                 reason = f"its worker was not ready after {self.startup_timeout:g} s"
                 worker.kill()
-                raise self._unavailable(reason, worker)
+                raise self._not_started(reason, worker)
             self._sleep()
 
     def _follow(self, worker: Worker) -> None:

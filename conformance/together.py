@@ -69,12 +69,14 @@ def run_all(
             progress.say(adapter.id, line.removeprefix(f"{adapter.id}: "))
 
         try:
-            found = interpreters.resolve(adapter.id, adapter.framework, settings.interpreters, say)
+            found = interpreters.resolve(adapter.id, adapter.framework, settings.interpreters, say, stop)
             say(f"starts in {found.path}" if found.how == "named" else "starts")
             implementation = runner.Implementation(adapter.id, adapter.module, adapter.search_path)
-            evidence = runner.run_worker(
-                implementation, found, cases, folder, settings.timeout, progress.follow, reuse=True, stop=stop, say=say
-            )
+            with interpreters.explained(found, adapter.framework, adapter.module, stop=stop):
+                evidence = runner.run_worker(
+                    implementation, found, cases, folder, settings.timeout, progress.follow, reuse=True, stop=stop,
+                    say=say,
+                )  # fmt: skip
         except Unavailable as error:
             say("not run")
             return columns.not_run(adapter, error.reason + (f". {error.remedy}" if error.remedy else ""))

@@ -85,3 +85,25 @@ class Unavailable(XentError, RuntimeError):
         self.implementation = implementation
         self.reason = reason
         self.remedy = remedy
+
+
+class NotStarted(Unavailable):
+    """An implementation whose framework did not get ready in its interpreter: no import, no answer, or a dead process.
+
+    Args:
+        status: how its process ended, as subprocess has it; None where it answered, or was still running.
+        stderr: the end of what the process wrote there.
+    """
+
+    def __init__(
+        self,
+        implementation: str,
+        reason: str,
+        remedy: Optional[str] = None,
+        *,
+        status: Optional[int] = None,
+        stderr: str = "",
+    ) -> None:
+        super().__init__(implementation, reason, remedy)
+        self.status = status
+        self.stderr = stderr

@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+import threading
 from pathlib import Path
-from typing import Literal, Mapping, Sequence
+from typing import Mapping, Sequence
 
 from xent.conformance.interpreters import managed, requirements
+from xent.conformance.interpreters.interpreter import How, Interpreter
+from xent.conformance.interpreters.mending import explained, quoted
 from xent.conformance.interpreters.probe import MINIMUM, NotPython, Probe, ask, locate
 from xent.conformance.interpreters.uv_process import Say
 from xent.errors import Unavailable
 
-__all__ = ["Interpreter", "available", "parse_overrides", "resolve"]
-
-How = Literal["named", "running", "managed"]
-
-
-@dataclass(frozen=True)
-class Interpreter:
-    """Where an implementation runs.
-
-    Attributes:
-        path: the executable.
-        how: ``"named"`` (--python), ``"running"`` (the interpreter of this process) or ``"managed"``.
-        environment: the managed environment's folder; None for the other two.
-    """
-
-    path: Path
-    how: How
-    environment: Path | None = None
+__all__ = ["How", "Interpreter", "available", "explained", "parse_overrides", "resolve"]
 
 
 def parse_overrides(values: Sequence[str], known: Sequence[str]) -> dict[str, str]:
@@ -54,7 +39,13 @@ def parse_overrides(values: Sequence[str], known: Sequence[str]) -> dict[str, st
     return found
 
 
-def resolve(implementation_id: str, framework: str, overrides: Mapping[str, str], say: Say) -> Interpreter:
+def resolve(
+    implementation_id: str,
+    framework: str,
+    overrides: Mapping[str, str],
+    say: Say,
+    stop: threading.Event | None = None,
+) -> Interpreter:
     """The interpreter for an implementation; makes the managed environment if that is what it takes.
 
     Args:
@@ -62,29 +53,34 @@ def resolve(implementation_id: str, framework: str, overrides: Mapping[str, str]
         framework: the import name of what it needs, e.g. ``"mindspore"``.
         overrides: interpreters by implementation id or by framework (the id wins).
         say: called with one line for people at each step of something long.
+        stop: once set, whatever runs is ended and this call ends as by Ctrl-C, which reaches the main thread only.
 
     Raises:
         Unavailable: names the implementation, the reason and the next step.
+        KeyboardInterrupt: by `stop`.
     """
-    found = available(implementation_id, framework, overrides)
+    found = available(implementation_id, framework, overrides, stop)
     if found is not None:
         return found
-    folder = managed.ensure(implementation_id, framework, say)
+    folder = managed.ensure(implementation_id, framework, say, stop)
     return Interpreter(folder / "bin" / "python", "managed", folder)
 
 
-def available(implementation_id: str, framework: str, overrides: Mapping[str, str]) -> Interpreter | None:
+def available(
+    implementation_id: str, framework: str, overrides: Mapping[str, str], stop: threading.Event | None = None
+) -> Interpreter | None:
     """As `resolve`, but makes nothing: None where only a managed environment that isn't made yet would do.
 
     Raises:
         Unavailable: the interpreter named for it can't be used.
+        KeyboardInterrupt: by `stop`.
     """
     given = overrides.get(implementation_id, overrides.get(framework))
     if given is not None:
-        return Interpreter(_named(implementation_id, framework, given), "named")
+        return Interpreter(_named(implementation_id, framework, given, stop), "named")
     running = Path(sys.executable)
     try:
-        found = ask(running, (framework, "numpy"))
+        found = ask(running, (framework, "numpy"), stop=stop)
         # A package here that no distribution of that name owns may be anything: nobody asked for it, so it isn't used.
         if not _lacking(found, framework) and found.packages[framework]:
             return Interpreter(running, "running")
@@ -94,13 +90,13 @@ def available(implementation_id: str, framework: str, overrides: Mapping[str, st
     return Interpreter(folder / "bin" / "python", "managed", folder) if folder else None
 
 
-def _named(implementation: str, framework: str, given: str) -> Path:
+def _named(implementation: str, framework: str, given: str, stop: threading.Event | None) -> Path:
     path = locate(given)
-    option = f"--python {implementation}={given}"
+    option = f"--python {quoted(f'{implementation}={given}')}"
     if path is None:
         raise Unavailable(implementation, f"{option}: there is no such interpreter", "Check the path.")
     try:
-        found = ask(path, (framework, "numpy"))
+        found = ask(path, (framework, "numpy"), stop=stop)
     except NotPython as error:
         raise Unavailable(implementation, f"{option}: it {error}", "Name a Python executable.") from None
     if found.version[:2] < MINIMUM:
@@ -109,8 +105,9 @@ def _named(implementation: str, framework: str, given: str) -> Path:
         raise Unavailable(implementation, f"{option}: it is Python {found.release}, too old", remedy)
     if lacking := _lacking(found, framework):
         names = " and ".join(lacking)
-        remedy = f"Run: {path} -m pip install {' '.join(lacking)}. Or leave the option out."
-        raise Unavailable(implementation, f"{option}: that Python {found.release} lacks {names}", remedy)
+        install = f"{quoted(path)} -m pip install {' '.join(lacking)}"
+        reason = f"{option}: that Python {found.release} lacks {names}"
+        raise Unavailable(implementation, reason, f"Run: {install}. Or leave the option out.")
     return path
 
 

@@ -26,8 +26,14 @@ KEPT = 2**20  # bytes at the end of each stream
 _POLL = 0.01  # seconds
 _LONGEST_LINE = 4096  # bytes, of those handed on while the program runs
 _ANSI = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[@-Z\\-_])")
-# Whatever CPython's faulthandler writes after this tells where, not why.
-_DUMP = "Fatal Python error:"
+# What CPython's faulthandler writes of a process that dies tells where, not why.
+_DUMP_STARTS = "Fatal Python error:"
+_DUMP = re.compile(r"^(?:(?:Current thread|Thread) 0x|Extension modules:|  File \".*\s*\Z)", re.MULTILINE)
+_HINTS = {
+    "SIGKILL": "is memory short?",
+    "SIGILL": "is it built for another processor?",
+    "SIGBUS": "is one of its files cut off?",
+}
 
 Follow = Callable[["str | None"], None]
 
@@ -207,11 +213,9 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 def ending(status: int) -> str:
     """How a process of that status ended, a clause without its subject."""
     how = death(status)
-    if how == "SIGKILL":
-        return "was killed by SIGKILL: is memory short?"
-    if how == "SIGILL":
-        return "was killed by SIGILL: is it built for another processor?"
-    return f"was killed by {how}" if how.startswith("SIG") else f"ended with exit code {status}"
+    if not how.startswith("SIG"):
+        return f"ended with exit code {status}"
+    return f"was killed by {how}" + (f": {_HINTS[how]}" if how in _HINTS else "")
 
 
 def account(program: str, status: int, stderr: bytes | str, limit: int = 200) -> str:
@@ -221,13 +225,16 @@ def account(program: str, status: int, stderr: bytes | str, limit: int = 200) ->
         return said
     how = f"{program} {ending(status)}"
     # A program that is killed from outside has nothing to say about it.
-    return f"{how}: {said}" if said and death(status) not in ("SIGKILL", "SIGTERM", "SIGILL") else how
+    return f"{how}: {said}" if said and death(status) not in (*_HINTS, "SIGTERM") else how
 
 
 def last_line(output: bytes | str, limit: int = 200) -> str:
     """The last line that isn't blank, fit to be shown; "" where there is none."""
     text = output.decode("utf-8", "replace") if isinstance(output, bytes) else output
-    lines = (one_line(line, limit) for line in reversed(text.split(_DUMP)[0].splitlines()))
+    before, start, _ = text.partition(_DUMP_STARTS)
+    if not start and _DUMP.search(text):
+        return ""
+    lines = (one_line(line, limit) for line in reversed(before.splitlines()))
     return next((line for line in lines if line), "")
 
 

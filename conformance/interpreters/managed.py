@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import shutil
+import threading
 import time
 from pathlib import Path
 from typing import Iterator, Mapping, NamedTuple
@@ -25,6 +26,7 @@ from xent.conformance.interpreters.requirements import (
 from xent.conformance.interpreters.uv_process import Failure, Say, explain, find_uv, run
 from xent.errors import Unavailable
 
+_POLL = 0.2  # seconds between two looks at whether another process is done
 # How uv says that no index or folder offers a pinned version: the next requirement file may name one that is offered.
 _NOT_OFFERED = ("there is no version of", "was not found in", "no wheels with a matching", "has no wheels")
 
@@ -37,6 +39,7 @@ class _Maker(NamedTuple):
     settings: pip_settings.UvSettings
     say: Say
     lock: int
+    stop: threading.Event | None
 
     def environment(self, **more: str) -> Mapping[str, str]:
         # PYTHONPATH and PYTHONHOME belong to the running interpreter and would leak another Python's packages in.
@@ -44,16 +47,18 @@ class _Maker(NamedTuple):
         return {**kept, **self.settings.environment, **more}
 
 
-def ensure(implementation: str, framework: str, say: Say) -> Path:
+def ensure(implementation: str, framework: str, say: Say, stop: threading.Event | None = None) -> Path:
     """The folder of the framework's managed environment, made now if it isn't there yet.
 
     Args:
         implementation: the id that messages name.
         framework: the import name, e.g. ``"mindspore"``.
         say: called with one line for people at each step.
+        stop: once set, the step under way is ended.
 
     Raises:
         Unavailable: no requirement file fits, or a step failed; nothing unfinished is left behind as finished.
+        KeyboardInterrupt: by `stop`.
     """
     known = for_framework(framework)
     if not known:
@@ -69,10 +74,10 @@ def ensure(implementation: str, framework: str, say: Say) -> Path:
         raise Unavailable(implementation, reason, f"Run: python -m pip install uv. {own(implementation)}") from None
     try:
         cache_folder().mkdir(parents=True, exist_ok=True)
-        with _locked(cache_folder() / f"{framework}.lock", implementation, say) as lock:
+        with _locked(cache_folder() / f"{framework}.lock", implementation, say, stop) as lock:
             if found := existing(framework):  # made by the process that held the lock before us
                 return found
-            return _make(_Maker(implementation, uv, pip_settings.read(), say, lock), known)
+            return _make(_Maker(implementation, uv, pip_settings.read(stop), say, lock, stop), known)
     except OSError as error:
         raise Unavailable(
             implementation,
@@ -87,7 +92,7 @@ def own(implementation: str) -> str:
 
 
 @contextlib.contextmanager
-def _locked(path: Path, implementation: str, say: Say) -> Iterator[int]:
+def _locked(path: Path, implementation: str, say: Say, stop: threading.Event | None) -> Iterator[int]:
     """An exclusive lock on that file, as a descriptor.
 
     The programs that we start inherit the descriptor and with it the lock: should this process be killed, its uv goes
@@ -95,14 +100,22 @@ def _locked(path: Path, implementation: str, say: Say) -> Iterator[int]:
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _take(descriptor):
             say(f"{implementation}: another process is making this environment; waiting for it")
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            while not _take(descriptor):
+                if (stop or threading.Event()).wait(_POLL):
+                    raise KeyboardInterrupt
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _take(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _make(maker: _Maker, known: tuple[Requirements, ...]) -> Path:
@@ -122,7 +135,7 @@ def _make(maker: _Maker, known: tuple[Requirements, ...]) -> Path:
 
 
 def _make_one(maker: _Maker, requirements: Requirements) -> Path:
-    local = next((found for one in requirements.pythons if (found := pythons.find(one, maker.uv))), None)
+    local = pythons.first(requirements.pythons, maker.uv, maker.stop)
     folder = environment_folder(requirements, local.minor if local else requirements.pythons[0])
     if folder.exists():
         maker.say(f"{maker.implementation}: removing an unfinished environment")
@@ -177,6 +190,7 @@ def _step(maker: _Maker, step: str, command: list[str], environment: Mapping[str
         maker.lock,
         lambda line: maker.say(f"{maker.implementation}: {line}"),
         quiet,
+        maker.stop,
     )
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import ast
 import os
 import shutil
-import subprocess
 import sys
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Iterator, Mapping
 
+from xent.conformance.interpreters import bounded
+
+_TIMEOUT = 60.0  # seconds
 # pip lets a later one replace an earlier one, option by option.
 _SECTIONS = ("global", "install", ":env:")
 _ALIASES = {"default-timeout": "timeout", "pypi-url": "index-url"}
@@ -31,20 +34,18 @@ class UvSettings:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
-def read() -> UvSettings:
+def read(stop: threading.Event | None = None) -> UvSettings:
     """The settings of the pip that belongs to the running interpreter, else of the one on PATH, else none."""
     commands = [[sys.executable, "-m", "pip"]]
     commands += [[found] for name in ("pip3", "pip") if (found := shutil.which(name))]
     for command in commands:
+        arguments = [*command, "--disable-pip-version-check", "config", "list"]
         try:
-            answer = subprocess.run(
-                [*command, "--disable-pip-version-check", "config", "list"],
-                capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60,
-            )  # fmt: skip
-        except (OSError, subprocess.TimeoutExpired):
+            answer = bounded.run(arguments, _TIMEOUT, folder=None, stop=stop)
+        except OSError:
             continue
-        if answer.returncode == 0:
-            return translate(parse(answer.stdout))
+        if answer.status == 0 and not answer.stopped:
+            return translate(parse(answer.stdout.decode("utf-8", "replace")))
     return UvSettings()
 
 
@@ -58,9 +59,10 @@ def parse(listing: str) -> dict[str, str]:
             continue
         try:
             value = ast.literal_eval(quoted)
-        except (ValueError, SyntaxError):
+        except (ValueError, SyntaxError, MemoryError, RecursionError):  # the latter two: brackets without end
             continue
-        found[section][_ALIASES.get(option, option)] = str(value)
+        if isinstance(value, str) and "\0" not in value:  # no argument or variable can hold one
+            found[section][_ALIASES.get(option, option)] = value
     return {option: value for section in _SECTIONS for option, value in found[section].items()}
 
 
@@ -101,7 +103,7 @@ def translate(options: Mapping[str, str], environ: Mapping[str, str] = os.enviro
         value = options.get(option, "").strip()
         try:
             environment[name] = str(max(0 if option == "retries" else 1, int(float(value))))
-        except ValueError:
+        except (ValueError, OverflowError):  # the latter: infinity
             continue
     return UvSettings(tuple(arguments), environment)
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
+import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Mapping, Optional, Sequence
+from typing import Any, Mapping, Optional, Sequence
+
+from xent.conformance.interpreters import bounded
+from xent.conformance.interpreters.interpreter import asking_environment
 
 MINIMUM = (3, 8)
 _MARK = "xent-probe "
@@ -80,34 +83,68 @@ class NotPython(Exception):
     """The file can't be run, or what ran didn't behave like Python; the message is a clause that says how."""
 
 
-def ask(interpreter: Path, packages: Sequence[str] = (), timeout: float = 60) -> Probe:
+def ask(
+    interpreter: Path, packages: Sequence[str] = (), timeout: float = 60, stop: Optional[threading.Event] = None
+) -> Probe:
     """Runs the interpreter once (20 ms) and asks.
+
+    Args:
+        packages: import names.
+        timeout: seconds until it must have ended.
+        stop: as for `bounded.run`.
 
     Raises:
         NotPython: it doesn't start, doesn't end, or doesn't answer as Python does.
+        KeyboardInterrupt: by `stop`.
     """
     command = [str(interpreter), "-c", _SCRIPT, *packages]
     try:
-        # The root folder: a folder called "torch" where the user happens to stand is not the framework.
-        done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, timeout=timeout, cwd=os.sep)
-    except subprocess.TimeoutExpired:
-        raise NotPython(f"didn't answer within {timeout:.0f} s") from None
+        done = bounded.run(command, timeout, environment=asking_environment(), stop=stop)
     except OSError as error:
         raise NotPython(f"can't be run ({error.strerror or error})") from None
+    if done.stopped:
+        raise NotPython(done.stopped)
     for line in reversed(done.stdout.decode("utf-8", "replace").splitlines()):
         if line.startswith(_MARK):
-            break
-    else:
-        words = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        said = f": {words[-1].strip()[:160]}" if words else ""
-        raise NotPython(f"is not a working Python interpreter (exit code {done.returncode}{said})")
+            return _read(interpreter, line[len(_MARK) :], packages)
+    if done.how.startswith("was"):
+        raise NotPython(f"is not a working Python interpreter (it {done.how})")
+    said = bounded.last_line(done.stderr, 160)
+    raise NotPython(f"is not a working Python interpreter (exit code {done.status}{said and f': {said}'})")
+
+
+def _read(interpreter: Path, answer: str, packages: Sequence[str]) -> Probe:
+    """What the script printed; it may as well be a program that only looks like Python.
+
+    Raises:
+        NotPython: it has another form than the script's answer.
+    """
     try:
-        report = json.loads(line[len(_MARK) :])
-        major, minor, micro = (int(part) for part in report["version"])
-        has = {str(name): str(version) for name, version in report["packages"].items()}
-        return Probe(interpreter, (major, minor, micro), bool(report["cpython"] and report["threaded"]), has)
-    except (ValueError, KeyError, TypeError, AttributeError):
+        report: Any = json.loads(answer)
+        major, minor, micro = (_number(part) for part in report["version"])
+        plain = _flag(report["cpython"]) and _flag(report["threaded"])
+        has = {name: _version(report["packages"][name]) for name in packages if name in report["packages"]}
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise NotPython("is not a working Python interpreter (its answer makes no sense)") from None
+    return Probe(interpreter, (major, minor, micro), plain, has)
+
+
+def _number(part: Any) -> int:
+    if type(part) is not int or not 0 <= part < 1000:
+        raise ValueError("not a part of a version")
+    return part
+
+
+def _flag(value: Any) -> bool:
+    if type(value) is not bool:
+        raise ValueError("neither true nor false")
+    return value
+
+
+def _version(value: Any) -> str:
+    if type(value) is not str:
+        raise ValueError("not a version")
+    return bounded.one_line(value, 100)
 
 
 def locate(given: str) -> Optional[Path]:
@@ -115,11 +152,11 @@ def locate(given: str) -> Optional[Path]:
 
     Links are kept as they are: an environment's ``bin/python`` is a link, and following it would leave the environment.
     """
-    path = Path(given).expanduser()
-    if path.is_dir():
+    path = Path(os.path.expanduser(given))  # which leaves the home of a user that there isn't as it stands
+    if os.path.isdir(path):
         inside = path / "bin" / "python"
-        return inside.absolute() if inside.exists() else None
-    if path.exists():
+        return inside.absolute() if os.path.exists(inside) else None
+    if os.path.exists(path):
         return path.absolute()
     found = shutil.which(given) if os.sep not in given else None
     return Path(found).absolute() if found else None

@@ -4,21 +4,31 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
+import threading
 from pathlib import Path
-from typing import Iterator, Mapping, Optional
+from typing import Iterator, Mapping, Optional, Sequence
 
+from xent.conformance.interpreters import bounded
 from xent.conformance.interpreters.probe import NotPython, Probe, ask
 
+_TIMEOUT = 60.0  # seconds for uv to look
+_LONGEST_LIST = 2**20  # characters
 _CONDA_FOLDERS = ("miniconda3", "anaconda3", "miniforge3", "mambaforge", "micromamba")
 
 
-def find(version: str, uv: Path, environ: Mapping[str, str] = os.environ) -> Optional[Probe]:
+def first(versions: Sequence[str], uv: Path, stop: Optional[threading.Event] = None) -> Optional[Probe]:
+    """What `find` finds for the first of these versions that this machine has; None if it has none of them."""
+    return next((found for version in versions if (found := find(version, uv, stop=stop))), None)
+
+
+def find(
+    version: str, uv: Path, environ: Mapping[str, str] = os.environ, stop: Optional[threading.Event] = None
+) -> Optional[Probe]:
     """The first working CPython of that version (``"3.10"``); None if this machine has none. Downloads nothing."""
-    for candidate in candidates(version, uv, environ):
+    for candidate in candidates(version, uv, environ, stop):
         try:
-            found = ask(candidate)
+            found = ask(candidate, stop=stop)
         except NotPython:  # pyenv leaves a shim on PATH for versions that aren't activated: it exits with 127
             continue
         if found.plain and found.minor == version:
@@ -26,16 +36,18 @@ def find(version: str, uv: Path, environ: Mapping[str, str] = os.environ) -> Opt
     return None
 
 
-def candidates(version: str, uv: Path, environ: Mapping[str, str] = os.environ) -> Iterator[Path]:
+def candidates(
+    version: str, uv: Path, environ: Mapping[str, str] = os.environ, stop: Optional[threading.Event] = None
+) -> Iterator[Path]:
     """Every place to look, likeliest first: the running interpreter, PATH, pyenv, conda, uv's own. Each path once."""
     seen = set()
-    for path in _places(version, uv, environ):
-        if path not in seen and path.is_file() and os.access(path, os.X_OK):
+    for path in _places(version, uv, environ, stop):
+        if path not in seen and os.path.isfile(path) and os.access(path, os.X_OK):
             seen.add(path)
             yield path
 
 
-def _places(version: str, uv: Path, environ: Mapping[str, str]) -> Iterator[Path]:
+def _places(version: str, uv: Path, environ: Mapping[str, str], stop: Optional[threading.Event]) -> Iterator[Path]:
     if "{}.{}".format(*sys.version_info) == version:
         # The interpreter behind a virtual environment, which may be deleted while ours lives on.
         yield Path(getattr(sys, "_base_executable", sys.executable))
@@ -51,11 +63,12 @@ def _places(version: str, uv: Path, environ: Mapping[str, str]) -> Iterator[Path
     for folder in _conda_environments(home, environ):
         yield folder / "bin" / f"python{version}"
     command = [str(uv), "python", "find", "--no-project", version]
-    answer = subprocess.run(
-        command, capture_output=True, text=True, env={**environ, "UV_PYTHON_DOWNLOADS": "never"}, cwd=os.sep
-    )
-    if answer.returncode == 0:
-        yield Path(answer.stdout.strip())
+    try:
+        answer = bounded.run(command, _TIMEOUT, environment={**environ, "UV_PYTHON_DOWNLOADS": "never"}, stop=stop)
+    except OSError:
+        return
+    if answer.status == 0 and not answer.stopped:
+        yield Path(os.fsdecode(answer.stdout.strip()))
 
 
 def _conda_environments(home: Path, environ: Mapping[str, str]) -> Iterator[Path]:
@@ -68,7 +81,8 @@ def _conda_environments(home: Path, environ: Mapping[str, str]) -> Iterator[Path
         yield root
         yield from sorted((root / "envs").glob("*"))
     try:  # conda's own list of every environment that it made, wherever it lies
-        listed = (home / ".conda" / "environments.txt").read_text(encoding="utf-8", errors="replace")
-    except OSError:
+        with open(home / ".conda" / "environments.txt", encoding="utf-8", errors="replace") as file:
+            listed = file.read(_LONGEST_LIST)
+    except (OSError, ValueError):
         return
     yield from (Path(line) for line in listed.splitlines() if line)

@@ -60,6 +60,8 @@ def load(path: Path) -> Requirements:
 
 def for_framework(framework: str) -> tuple[Requirements, ...]:
     """The framework's requirement files for this platform, in the order to try: ``NAME.txt``, then ``NAME-*.txt``."""
+    if not framework.isidentifier():  # an import name, of which there are no files elsewhere
+        return ()
     files = [FOLDER / f"{framework}.txt", *sorted(FOLDER.glob(f"{framework}-*.txt"))]
     known = (load(file) for file in files if file.is_file())
     return tuple(one for one in known if one.framework == framework and this_platform() in one.platforms)

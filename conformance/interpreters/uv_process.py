@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
-import os
 import re
-import selectors
 import shutil
-import subprocess
 import threading
 import time
 from pathlib import Path
-from typing import Callable, Iterator, Mapping, Sequence
+from typing import Callable, Mapping, Sequence
+
+from xent.conformance.interpreters import bounded
+from xent.conformance.process import death
 
 Say = Callable[[str], None]
 
+# Seconds that a step may take. They only end what would never end: gigabytes over a slow line take hours.
+LIMITS = {"python": 3600.0, "create": 600.0, "install": 6 * 3600.0, "import": 900.0}
 _HEARTBEAT = 20.0  # seconds of silence after which people are told that it still works
+_KEPT = 500  # lines of what it said, from the start and from the end
 _NEWS = ("Resolved", "Downloading", "Downloaded", "Prepared", "Installed", "Building")
 # uv's error chain: "error: A / cause: B" (0.13), "error: A / Caused by: B" and "× A / ╰─▶ B" (before).
 _LINK = re.compile(r"^\s*(?:error:|cause:|Caused by:|×|├─▶|╰─▶)\s*(.*)$")
 _PASSWORD = re.compile(r"(?<=://)[^/@\s]+@")
-
+_FAILED = {
+    "python": "no Python that it runs on is here, and none could be downloaded",
+    "create": "its environment couldn't be created",
+    "install": "{} couldn't be installed",
+    "import": "{} was installed but doesn't import",
+}
+_NEXT = {
+    "python": "Install one, and run again.",
+    "create": "Look at {}.",
+    "install": "Check the network and pip's configuration (python -m pip config list), and run again.",
+    "import": "A system library may be missing.",
+}
 
 _finding = threading.Lock()
 
@@ -29,13 +43,15 @@ class Failure(Exception):
 
     Attributes:
         step: ``"python"`` (download it), ``"create"``, ``"install"`` or ``"import"``.
-        reason: what it said, in one line.
+        reason: what it said, or how it ended, in one line.
+        signal: the name of the one that killed it, e.g. ``"SIGKILL"``; "" where none did.
     """
 
-    def __init__(self, step: str, reason: str) -> None:
+    def __init__(self, step: str, reason: str, signal: str = "") -> None:
         super().__init__(reason)
         self.step = step
         self.reason = reason
+        self.signal = signal
 
 
 def find_uv() -> Path:
@@ -64,57 +80,54 @@ def run(
     lock: int,
     say: Say,
     quiet: bool = False,
+    stop: threading.Event | None = None,
 ) -> None:
     """Runs the program to its end, saying each step that it reports (or that it is still running).
 
     Args:
+        step: as in `Failure`; `LIMITS` holds how long each may take.
         lock: a descriptor that the program inherits.
         quiet: say only heartbeats, for programs whose output is noise.
+        stop: once set, the program is ended.
 
     Raises:
-        Failure: it ended with an error, or couldn't be started.
+        Failure: it ended with an error, was ended because it never would, or couldn't be started.
+        KeyboardInterrupt: by `stop`.
     """
     lines: list[str] = []
     started = time.monotonic()
+
+    def follow(line: str | None) -> None:
+        if line is None:
+            say(f"still at it after {time.monotonic() - started:.0f} s")
+            return
+        lines.append(line)
+        del lines[_KEPT:-_KEPT]
+        if not quiet and line.strip().startswith(_NEWS):
+            say(line.strip())
+
+    program = Path(command[0]).name
     try:
-        process = subprocess.Popen(
-            command, cwd=folder, env=dict(environment), pass_fds=(lock,),
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        done = bounded.run(
+            command, LIMITS[step], environment=environment, folder=folder, inherited=(lock,), follow=follow,
+            heartbeat=_HEARTBEAT, stop=stop,
         )  # fmt: skip
     except OSError as error:
         raise Failure(step, f"{command[0]} can't be run ({error.strerror or error})") from None
-    with process:
-        try:
-            for line in _lines(process):
-                if line is None:
-                    say(f"still at it after {time.monotonic() - started:.0f} s")
-                    continue
-                lines.append(line)
-                if not quiet and line.strip().startswith(_NEWS):
-                    say(line.strip())
-        except BaseException:
-            process.terminate()
-            raise
-    if process.returncode:
-        raise Failure(step, summary(lines) or f"ended with exit code {process.returncode}")
+    if done.stopped:
+        raise Failure(step, f"{program} {done.stopped}")
+    if done.status:
+        how = death(done.status)
+        raise Failure(step, _reason(program, done.status, lines), how if how.startswith("SIG") else "")
 
 
-def _lines(process: subprocess.Popen[bytes]) -> Iterator[str | None]:
-    """What the program writes to stderr, line by line; None whenever it has been silent for a while."""
-    assert process.stderr is not None
-    rest = b""
-    with selectors.DefaultSelector() as selector:
-        selector.register(process.stderr, selectors.EVENT_READ)
-        while True:
-            if not selector.select(_HEARTBEAT):
-                yield None
-                continue
-            chunk = os.read(process.stderr.fileno(), 65536)
-            *whole, rest = (rest + chunk).split(b"\n")
-            yield from (line.decode("utf-8", "replace") for line in whole)
-            if not chunk:
-                yield rest.decode("utf-8", "replace")
-                return
+def _reason(program: str, status: int, lines: Sequence[str]) -> str:
+    """Why it failed, in one line: its error, else how it ended. News of its progress are neither."""
+    told = [line for line in lines if not line.strip().startswith(_NEWS)]
+    killed = death(status).startswith("SIG")
+    if not killed and any(_LINK.match(line) for line in told):
+        return summary(told)
+    return _PASSWORD.sub("", bounded.account(program, status, "\n".join(told), 400))[:400]
 
 
 def summary(lines: Sequence[str]) -> str:
@@ -149,16 +162,7 @@ def explain(failure: Failure, framework: str, size: str, cache: Path) -> tuple[s
             f"a package isn't the one that was pinned ({said})",
             "The index or folder that pip's configuration names (python -m pip config list) serves another file.",
         )
-    if failure.step == "import":
-        return f"{framework} was installed but doesn't import ({said})", "A system library may be missing."
-    if failure.step == "python":
-        return (
-            f"no Python that it runs on is here, and none could be downloaded ({said})",
-            "Install one, and run again.",
-        )
-    if failure.step == "create":
-        return f"its environment couldn't be created ({said})", f"Look at {cache}."
-    return (
-        f"{framework} couldn't be installed ({said})",
-        "Check the network and pip's configuration (python -m pip config list), and run again.",
-    )
+    reason = f"{_FAILED[failure.step].format(framework)} ({said})"
+    if failure.signal == "SIGKILL":
+        return reason, "Free memory, and run again."
+    return reason, _NEXT[failure.step].format(cache)

@@ -40,6 +40,12 @@ def test_a_file_without_its_first_lines_is_refused(tmp_path: Path) -> None:
         requirements.load(tmp_path / "toy.txt")
 
 
+@pytest.mark.parametrize("framework", ["", "../environments/torch", "tor*", "a b", "torch.nn", "/etc/hosts"])
+def test_only_an_import_name_has_files(framework: str) -> None:
+    assert requirements.for_framework(framework) == ()
+    assert requirements.existing(framework) is None
+
+
 def test_the_cache_is_the_user_s(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/me")
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import concurrent.futures
 import hashlib
+import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 import types
 import zipfile
@@ -19,7 +22,7 @@ from pathlib import Path
 import pytest
 
 from xent.conformance import interpreters
-from xent.conformance.interpreters import probe, requirements, uv_process
+from xent.conformance.interpreters import bounded, managed, probe, requirements, uv_process
 from xent.errors import Unavailable
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -37,12 +40,12 @@ def quiet(message: str) -> None:
     pass
 
 
-def make_wheel(folder: Path, version: str = "1.0") -> str:
+def make_wheel(folder: Path, version: str = "1.0", text: str = TOY) -> str:
     """Writes the wheel of `toy` and returns its sha256."""
     folder.mkdir(exist_ok=True)
     info = f"toy-{version}.dist-info"
     files = {
-        "toy/__init__.py": TOY,
+        "toy/__init__.py": text,
         f"{info}/METADATA": f"Metadata-Version: 2.1\nName: toy\nVersion: {version}\n",
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
@@ -203,6 +206,66 @@ class TestOverride:
         with pytest.raises(probe.NotPython, match="didn't answer within 0 s"):
             probe.ask(toy / "sleeper", timeout=0.2)
 
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            '{"version": [3, 11, Infinity], "cpython": true, "threaded": true, "packages": {}}',
+            '{"version": [3, 11, -1], "cpython": true, "threaded": true, "packages": {}}',
+            '{"version": [3, 11, 1e2], "cpython": true, "threaded": true, "packages": {}}',
+            '{"version": [3, 11, true], "cpython": true, "threaded": true, "packages": {}}',
+            '{"version": [3, 11, ' + "9" * 5000 + '], "cpython": true, "threaded": true, "packages": {}}',
+            '{"version": [3, 11], "cpython": true, "threaded": true, "packages": {}}',
+            '{"version": {"3": 1, "11": 2, "7": 3}, "cpython": true, "threaded": true, "packages": {}}',
+            '{"version": [3, 11, 7], "cpython": "yes", "threaded": true, "packages": {}}',
+            '{"version": [3, 11, 7], "cpython": true, "threaded": true, "packages": "toy numpy"}',
+            '{"version": [3, 11, 7], "cpython": true, "threaded": true, "packages": ["toy", "numpy"]}',
+            '{"version": [3, 11, 7], "cpython": true, "threaded": true, "packages": {"toy": ["1.0"]}}',
+            '{"version": [3, 11, 7], "cpython": true, "threaded": true, "packages": {"toy": 1.0}}',
+            '{"version": [3, 11, 7], "cpython": true, "threaded": true, "packages": null}',
+            "[]",
+            "7",
+            "[" * 100_000,
+            "{",
+        ],
+        ids=lambda answer: answer[:70],
+    )
+    def test_that_answers_in_another_form(self, toy: Path, answer: str) -> None:
+        (toy / "answer").write_text(f"xent-probe {answer}\n")
+        path = toy / "odd"
+        path.write_text(f"#!/bin/sh\ncat '{toy / 'answer'}'\n")
+        path.chmod(0o755)
+        assert "it is not a working Python interpreter (its answer makes no sense)" in str(refusal({"toy": str(path)}))
+
+    def test_whose_packages_are_named_strangely_or_endlessly(self, toy: Path) -> None:
+        many = {f"package{number}": "1" for number in range(20_000)}
+        packages = {**many, "toy": "1.0\x1b[31m\n\ud83d" + "9" * 1000, "numpy": "1.26"}
+        answer = {"version": [3, 11, 7], "cpython": True, "threaded": True, "packages": packages}
+        (toy / "answer").write_text(f"xent-probe {json.dumps(answer)}\n")
+        path = toy / "odd"
+        path.write_text(f"#!/bin/sh\ncat '{toy / 'answer'}'\n")
+        path.chmod(0o755)
+        found = probe.ask(path, ("toy", "numpy", "absent"))
+        assert set(found.packages) == {"toy", "numpy"}
+        assert re.fullmatch(r"1\.0 \?9{1,99}", found.packages["toy"])
+
+    def test_that_is_killed(self, toy: Path) -> None:
+        path = toy / "dies"
+        path.write_text("#!/bin/sh\nkill -SEGV $$\n")
+        path.chmod(0o755)
+        assert "is not a working Python interpreter (it was killed by SIGSEGV)" in str(refusal({"toy": str(path)}))
+
+    @pytest.mark.parametrize("given", ["~nobody-of-that-name/bin/python", "a\0b", "x" * 5000, "\ud800"])
+    def test_that_no_file_can_be_called(self, toy: Path, given: str) -> None:
+        assert "there is no such interpreter" in str(refusal({"toy": given}))
+
+    def test_a_command_to_paste_keeps_a_path_with_a_space_whole(self, toy: Path) -> None:
+        path = stub(toy / "with $HOME and spaces" / "python")
+        error = refusal({"toy": str(path)})
+        assert shlex.split(str(error.remedy).removeprefix("Run: ").split(". Or")[0]) == [
+            str(path), "-m", "pip", "install", "toy", "numpy",
+        ]  # fmt: skip
+        assert f"--python 'toy-jit={path}'" in error.reason
+
     def test_that_is_too_old(self, toy: Path) -> None:
         error = refusal({"toy-jit": str(stub(toy / "old", version="[3, 7, 16]", packages='{"toy": "1"}'))})
         assert "it is Python 3.7.16, too old" in str(error)
@@ -294,6 +357,73 @@ class TestFailures:
         assert "toy was installed but doesn't import (ImportError: libtoy.so.8" in refusal().reason
         assert nothing_complete(toy)
         assert not list((toy / "cache").rglob("bin/python"))
+
+    @pytest.mark.parametrize(
+        ("number", "says"),
+        [
+            (4, "python was killed by SIGILL: is it built for another processor?"),
+            (6, "python was killed by SIGABRT: terminate called"),
+            (9, "python was killed by SIGKILL: is memory short?"),
+            (11, "python was killed by SIGSEGV: terminate called"),
+        ],
+    )
+    def test_a_framework_that_dies_of_a_signal_when_first_imported(self, toy: Path, number: int, says: str) -> None:
+        text = f"import os, sys; print('terminate called', file=sys.stderr, flush=True); os.kill(os.getpid(), {number})"
+        pin(toy / "environments", make_wheel(toy / "wheels", text=text))
+        error = refusal()
+        assert f"toy was installed but doesn't import ({says})" in error.reason
+        assert ("Free memory" in str(error.remedy)) == (number == 9)
+        assert nothing_complete(toy)
+
+    @pytest.mark.parametrize(
+        ("text", "says"),
+        [
+            ("import time; time.sleep(60)", "python didn't answer within 2 s"),
+            ("import os; os._exit(77)", "python ended with exit code 77"),
+            ("import sys; sys.exit(5)", "python ended with exit code 5"),
+        ],
+    )
+    def test_a_framework_that_hangs_or_exits_when_first_imported(
+        self, toy: Path, text: str, says: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(uv_process.LIMITS, "import", 2.0 if "sleep" in text else 60.0)
+        pin(toy / "environments", make_wheel(toy / "wheels", text=text))
+        assert f"toy was installed but doesn't import ({says})" in refusal().reason
+        assert nothing_complete(toy)
+
+    @pytest.mark.parametrize(
+        ("script", "says"),
+        [
+            ("kill -KILL $$", "uv was killed by SIGKILL: is memory short?"),
+            ("kill -SEGV $$", "uv was killed by SIGSEGV"),
+            ("kill -TERM $$", "uv was killed by SIGTERM"),
+            ("exit 137", "uv was killed by SIGKILL: is memory short?"),
+            ("exit 77", "uv ended with exit code 77"),
+            ("echo 'no libz here' >&2; exit 77", "uv ended with exit code 77: no libz here"),
+            ("printf '\033[1m\033[31merror\033[39m\033[0m: A\n  \033[31mcause\033[0m: B\n' >&2; exit 2", "A: B"),
+            ("echo 'error: A' >&2; kill -KILL $$", "uv was killed by SIGKILL: is memory short?"),
+            ("yes >&2", "uv printed more than 4 MiB"),
+            ("yes | tr -d '\n' >&2", "uv printed more than 4 MiB"),
+        ],
+    )
+    @pytest.mark.parametrize("step", ["venv", "pip"])
+    def test_uv_dies_or_fails_oddly(
+        self, toy: Path, script: str, says: str, step: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        real = uv_process.find_uv()
+        fake = toy / "bin" / "uv"
+        fake.parent.mkdir()
+        news = "echo 'Resolved 1 package in 2ms' >&2\necho 'Downloading toy (1.0GiB)' >&2\n"
+        fake.write_text(f'#!/bin/sh\n[ "$1" = {step} ] || exec {real} "$@"\n{news}{script}\n')
+        fake.chmod(0o755)
+        monkeypatch.setattr(managed, "find_uv", lambda: fake)
+        monkeypatch.setattr(bounded, "LIMIT", 4 * 2**20)
+        error = refusal()
+        what = "its environment couldn't be created" if step == "venv" else "toy couldn't be installed"
+        assert error.reason == f"{what} ({says})"
+        assert "Downloading" not in error.reason
+        assert ("Free memory" in str(error.remedy)) == ("SIGKILL" in says)
+        assert nothing_complete(toy)
 
     def test_no_fitting_python(self, toy: Path) -> None:
         file = toy / "environments" / "toy.txt"
@@ -403,6 +533,32 @@ class TestOthersAtIt:
         assert process.returncode != 0
         assert nothing_complete(toy)
         assert not list((toy / "cache").rglob("bin/python"))
+
+    def test_a_thread_that_makes_or_waits_for_one_ends_by_its_event(self, toy: Path) -> None:
+        with start(toy, TOY_SLEEP="20") as other:
+            assert other.stdout is not None
+            for line in other.stdout:
+                if "importing toy for the first time" in line:
+                    break
+            self.stop_when("waiting for it")
+            other.send_signal(signal.SIGINT)
+        assert nothing_complete(toy)
+        text = "import time; time.sleep(60)"
+        pin(toy / "environments", make_wheel(toy / "wheels", text=text))
+        self.stop_when("importing toy for the first time")
+        assert nothing_complete(toy)
+        assert not list((toy / "cache").rglob("bin/python"))
+
+    def stop_when(self, told: str) -> None:
+        stop, started = threading.Event(), time.monotonic()
+
+        def say(line: str) -> None:
+            if told in line:
+                stop.set()
+
+        with pytest.raises(KeyboardInterrupt):
+            interpreters.resolve("toy", "toy", {}, say, stop)
+        assert time.monotonic() - started < 20
 
     def test_silence_is_broken(self, toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(uv_process, "_HEARTBEAT", 0.1)

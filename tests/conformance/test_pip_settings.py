@@ -82,3 +82,34 @@ def test_no_pip_is_no_configuration(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     monkeypatch.setattr(sys, "executable", str(tmp_path / "nothing"))
     monkeypatch.setenv("PATH", "")
     assert pip_settings.read() == pip_settings.UvSettings()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "global.index-url='a\\x00b'",
+        "global.index-url=" + "(" * 100_000,
+        "global.index-url=" + "-" * 100_000 + "1",
+        "global.index-url=7",
+        "global.index-url=['a']",
+        "global.index-url=b'a'",
+        "global.index-url='" + "a" * 10,
+    ],
+    ids=lambda line: line[:28],
+)
+def test_a_value_that_no_option_can_have_is_passed_over(line: str) -> None:
+    assert pip_settings.parse(f"{line}\nglobal.cert='/ca.pem'") == {"cert": "/ca.pem"}
+
+
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan", "1e999", "soon", ""])
+def test_a_number_that_is_none_is_passed_over(value: str) -> None:
+    assert translate(timeout=value, retries=value).environment == {}
+
+
+def test_a_pip_that_prints_other_bytes_than_text(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    pip = tmp_path / "pip3"
+    pip.write_text("#!/bin/sh\nprintf 'global.cert=\\047/\\377\\047\\nglobal.timeout=\\0477\\047\\n'\n")
+    pip.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "nothing"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert pip_settings.read().environment["UV_HTTP_TIMEOUT"] == "7"

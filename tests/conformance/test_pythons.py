@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from xent.conformance.interpreters import pythons
+from xent.conformance.interpreters import bounded, pythons
 
 RUNNING = "{}.{}".format(*sys.version_info)
 
@@ -77,3 +77,36 @@ def test_the_running_version_is_found_without_looking_far() -> None:
     found = pythons.find(RUNNING, Path("/bin/false"), {"HOME": "/nowhere", "PATH": ""})
     assert found is not None
     assert found.minor == RUNNING
+
+
+def test_places_that_are_no_paths_are_passed_over(tmp_path: Path, machine: Callable[[], pythons.Probe | None]) -> None:
+    (tmp_path / ".conda").mkdir()
+    (tmp_path / ".conda" / "environments.txt").write_text(f"/{'x' * 5000}\n/a\0b\n{tmp_path / 'elsewhere'}\n")
+    stub(tmp_path / "elsewhere" / "bin" / "python3.99")
+    assert machine() is not None
+
+
+@pytest.mark.parametrize(
+    "answer", ["printf '/%05000d\\n' 7", "printf '/\\377\\n'", "printf 'a\\0b\\nc\\n'", "exit 9", "kill $$"]
+)
+def test_a_uv_that_answers_oddly_or_is_not_there_finds_nothing(tmp_path: Path, answer: str) -> None:
+    uv = tmp_path / "uv"
+    uv.write_text(f"#!/bin/sh\n{answer}\n")
+    uv.chmod(0o755)
+    environ = {"HOME": str(tmp_path), "PATH": ""}
+    assert pythons.find("3.99", uv, environ) is None
+    assert pythons.find("3.99", tmp_path / "gone", environ) is None
+
+
+def test_a_python_that_prints_for_ever_or_hangs_does_not_hide_the_next(
+    tmp_path: Path, machine: Callable[[], pythons.Probe | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounded, "LIMIT", 4 * 2**20)
+    endless = stub(tmp_path / "path" / "python3")
+    endless.write_text(
+        "#!/bin/sh\nwhile :; do echo xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx; done\n"
+    )
+    stub(tmp_path / ".pyenv" / "versions" / "3.99.1" / "bin" / "python")
+    found = machine()
+    assert found is not None
+    assert ".pyenv" in str(found.path)
