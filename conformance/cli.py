@@ -17,6 +17,7 @@ examples:
   xent run --vectors my.json                     on the cases of a file of yours
   xent run --python torch=venv/bin/python        a torch of yours instead of the pinned one
   xent run --adapter my.adapter --only my.adapter    an adapter of yours
+  xent doctor --adapter my.adapter               whether it can run, and what it lacks
   xent report here/*.jsonl ascend/mint.jsonl     merge evidence from several machines
   xent show indices/rank2/mean --in report       one case: numbers, bound, a script for each framework
 
@@ -131,6 +132,9 @@ def parser() -> argparse.ArgumentParser:
         help="which implementations can run here, in which interpreter, what is missing and what mends it",
         description="Tells what can run here. Installs nothing.",
     )
+    doctor.add_argument(
+        "--adapter", metavar="MODULE", action="append", default=[], help="also this plug-in, as for xent run"
+    )
     doctor.add_argument("--python", metavar="NAME=INTERPRETER", action="append", default=[], help="as for xent run")
     doctor.add_argument("--json", action="store_true", help="print it as JSON on stdout")
     doctor.set_defaults(call=_doctor)
@@ -185,10 +189,13 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _doctor(options: argparse.Namespace) -> int:
+    from xent import adapters
     from xent.conformance import doctor, run
     from xent.conformance.report import console
 
-    rows = doctor.examine(run.overrides(options.python))
+    found = doctor.find([*adapters.names(), *options.adapter])
+    known = [one for one in found if not isinstance(one, doctor.Row)]
+    rows = doctor.examine(run.overrides(options.python, known), found)
     if options.json:
         print(doctor.to_json(rows))
     else:

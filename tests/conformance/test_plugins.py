@@ -204,3 +204,14 @@ def test_the_tool_itself_imports_no_plugin(tmp_path):
     assert found.id == "watched"
     assert "watched" not in sys.modules
     assert Path(found.search_path) == tmp_path
+
+
+def test_doctor_looks_at_plugins_too(tmp_path):
+    plugin(tmp_path, "fine")
+    plugin(tmp_path, "broken", "sys.exit(0)")
+    done = xent("doctor", "--adapter", "fine", "--adapter", "broken", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    rows = {row["implementation"]: row for row in json.loads(done.stdout)}
+    assert (rows["fine"]["state"], rows["broken"]["state"]) == ("ready", "no")
+    assert "SystemExit" in rows["broken"]["missing"]
+    assert "torch" in rows
