@@ -15,9 +15,10 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from xent.conformance import interpreters, run
+from xent.conformance.report import console as terminals
+from xent.conformance.report import escape
+from xent.conformance.report.console import Console
 from xent.errors import Unavailable, XentError
 
 from . import children, plan, plot, tables
@@ -28,7 +29,7 @@ from .rows import Results
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measures, writes and prints; 0 unless the options or a file can't be read (2)."""
     options = _parser().parse_args(arguments)
-    console = Console(stderr=True, highlight=False)
+    console = terminals.make(stderr=True)
     out = Path(options.out)
     try:
         results = Results.read(Path(options.show)) if options.show else _measure(options, out, console)
@@ -41,9 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 "no loss.png: matplotlib isn't installed here (pip install 'xent-loss[example]')", markup=False
             )
     except (XentError, ValueError, OSError) as error:
-        console.print(f"xent: {error}", markup=False)
+        console.print(escape.message(f"xent: {error}"))
         return 2
-    tables.show(results, Console(highlight=False, width=150 if not sys.stdout.isatty() else None))
+    tables.show(results, terminals.make(width=150 if not sys.stdout.isatty() else None))
     return 0
 
 

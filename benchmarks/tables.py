@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from rich.console import Console
 from rich.table import Table as RichTable
+
+from xent.conformance.report.console import Console
 
 from . import plan
 from .rows import Results, Row
