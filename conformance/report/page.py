@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import cache
 from typing import Any, Mapping
 
 import jinja2
@@ -14,16 +15,11 @@ _QUIET = ("agrees", "unsupported", "no evidence")
 
 def render(report: Mapping[str, Any]) -> str:
     """The page. Whatever an expression of the template yields goes through `escape.html` and is escaped."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("xent.conformance.report", ""), autoescape=True, finalize=escape.html,
-        undefined=jinja2.StrictUndefined,
-    )  # fmt: skip
-    environment.filters["name"] = lambda text: escape.line(text, escape.NAME)
     by_case: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for verdict in report["verdicts"]:
         by_case[verdict["case"]].append(verdict)
     findings = [(case, rows) for case, rows in by_case.items() if any(row["verdict"] not in _QUIET for row in rows)]
-    return environment.get_template("page.html").render(
+    return _template().render(
         report=report,
         verdicts=matrix.VERDICTS,
         sections=list(matrix.sections(report)),
@@ -31,3 +27,13 @@ def render(report: Mapping[str, Any]) -> str:
         findings=findings,
         quiet=_QUIET,
     )
+
+
+@cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("xent.conformance.report", ""), autoescape=True, finalize=escape.html,
+        undefined=jinja2.StrictUndefined,
+    )  # fmt: skip
+    environment.filters["name"] = lambda text: escape.line(text, escape.NAME)
+    return environment.get_template("page.html")

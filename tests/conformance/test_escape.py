@@ -72,7 +72,7 @@ reports = st.fixed_dictionaries(
         "flaws": st.lists(texts.filter(bool), max_size=2),
     }
 )  # fmt: skip
-many = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+many = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def visible(text: str) -> str:
@@ -365,7 +365,7 @@ def printed(width: int) -> Iterator[tuple[io.StringIO, io.StringIO]]:
         yield out, errors
 
 
-@settings(many, max_examples=40)
+@settings(many, max_examples=25)
 @example(hostile="see [/] here")
 @example(hostile="tensor[n] end")
 @example(hostile="\x1b[31m\u202e")
