@@ -8,6 +8,7 @@ Document: differences (mindspore-nn-differences-with-torch). Peculiarities, each
 - label_smoothing must be a float and ignore_index an int, 0 and numpy.int64 are refused (measured, 2.10.0).
 - A negative class index is taken from the end of the class dimension, without an error (measured, 2.10.0).
 - Errors of asynchronous PyNative surface in a LATER call (measured): `prepare` makes it synchronous, once a process.
+- weight is differentiable with both kinds of target, for a loss that is made inside the function differentiated.
 - value_and_grad runs the forward pass itself; separate calls would run it twice.
 - NumPy has no bfloat16: float32 holds every bfloat16, and the cast back is exact (measured; nans lose payloads).
 """

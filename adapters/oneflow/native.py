@@ -8,6 +8,8 @@ Document: oneflow. Peculiarities, each with its source:
 - A class index outside [0, C) contributes nothing, like an ignored one, without an error (measured, 0.9.0).
 - NumPy has no bfloat16 and oneflow takes none from it: float32 holds every bfloat16, and the cast of such a value back
   is exact, so the tensor that the loss receives is the array given (measured: every pattern but the nans' payloads).
+- With class indices a weight that requires a gradient passes the call and raises in the backward pass; with class
+  probabilities it gets its gradient, and so do they (measured, 0.9.0).
 - ``oneflow.tensor`` reads a big-endian array as if it were little-endian, silently (measured, 0.9.0).
 """
 

@@ -11,6 +11,8 @@ Documents: torch-2.8 and torch-1.8. Peculiarities, each with its source:
 - label_smoothing and class probabilities came with 1.10, unbatched input with 1.11. A spec without smoothing constructs
   on any version; with it, an older torch raises its own TypeError, which names the argument (measured, 1.8.1).
 - A float64 weight or target with float32 class probabilities gives a float64 result (measured, 2.13).
+- With class indices a weight that requires a gradient is refused at the call; with class probabilities it gets its
+  gradient, and so do they (measured, 2.13.0).
 - torch has bfloat16 and NumPy has not: its bits travel as int16, which is exact.
 """
 

@@ -15,6 +15,7 @@ from xent.spec import Arguments, CrossEntropySpec
 
 from . import native
 from .native import FRAMEWORK, NAME, TENSOR, as_tensor, as_weight, run, version
+from .native import as_array as as_array  # beside as_tensor, for an adapter that builds on this one
 
 __all__ = [
     "FRAMEWORK", "MODE", "NAME", "SCRIPT", "TENSOR", "capabilities", "evaluate", "from_call", "from_native", "source",

@@ -18,7 +18,7 @@ the number of rows of class c. L has come out with the error of its own bound be
 (*mean*). Whether L is subtracted once or from each row before they are added, the sums pass through ``T_c + r_c |L|``
 at most, so that is what *sum over rows*, *products* and *weight sum* count with; of the products there are four: r_c
 times L, the subtraction (or the squaring of D), k's own rounding and the product with it.
-A class that no row puts weight on has bound 0: whatever the arithmetic, it adds nothing.
+A class that no row puts weight on has bound 0: whatever the arithmetic, it adds nothing, unless the mean divides by 0.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from xent import dtypes
 from xent.dtypes import Array
 from xent.spec import CrossEntropySpec
 
-from .rows import Bound, Rows, coefficients_of, divisor_of, rows_of, smallest_normal, with_output_rounding
+from .rows import Bound, Rows, coefficients_of, counting, divisor_of, rows_of, smallest_normal, with_output_rounding
 from .value import reduced_terms, row_terms
 
 
@@ -119,7 +119,7 @@ def _weight_terms(spec: CrossEntropySpec, rows: Rows) -> Tuple[Dict[str, Array],
     """Terms, u times the gradient, and where it is exactly 0: arrays of shape (C,)."""
     bare = replace(rows, weight=np.ones_like(rows.weight), weight_roundings=0)
     signed, size, moved, roundings = coefficients_of(spec, bare, dense=True)
-    of_log_p, u_log_p = _of_log_p(rows, size > 0)
+    of_log_p, u_log_p = _of_log_p(rows, counting(size, signed, rows.u_shift))
     u_sums, u_sizes = (signed * u_log_p).sum(axis=0), (size * u_log_p).sum(axis=0)
     count = (size > 0).sum(axis=0)
     divisor, error, _ = divisor_of(spec, rows)
@@ -136,7 +136,8 @@ def _weight_terms(spec: CrossEntropySpec, rows: Rows) -> Tuple[Dict[str, Array],
     terms["products"] = products * k * u_sizes
     terms["weight sum"] = k * u_sizes / rows.u * (error / (1 - error) if error < 1 else np.inf)
     terms["underflow"] = smallest_normal(rows) * (k * (count + 1) + 1)
-    return _determined(terms, u_sums, divisor, error), k * u_sums, count == 0
+    exact_zero = (count == 0) & (divisor != 0)  # else 0/0, which has no derivative even by what it doesn't hold
+    return _determined(terms, u_sums, divisor, error), k * u_sums, exact_zero
 
 
 def _of_log_p(rows: Rows, live: Array) -> Tuple[Dict[str, Array], Array]:

@@ -149,6 +149,12 @@ def coefficients_of(spec: CrossEntropySpec, rows: Rows, dense: bool) -> Coeffici
     return Coefficients(signed, (1 - smoothing) * size + _size(rows.weight, share), smoothing * size, roundings)
 
 
+def counting(size: Array, signed: Array, u_shift: Array) -> Array:
+    """Which coefficients have a share in the loss: 0 times the inf of a class of probability 0 counts as the limit, 0
+    (O1), also where a smoothed probability cancels to 0."""
+    return np.asarray((size > 0) & ((signed != 0) | np.isfinite(u_shift)))
+
+
 def _size(one: Array, other: Array) -> Array:
     """|one * other|, never underflowing to 0, for whether a class has a coefficient decides between 0 and inf."""
     return np.where((one != 0) & (other != 0), np.maximum(np.abs(one * other), _SMALLEST), 0.0)

@@ -16,7 +16,17 @@ import numpy as np
 from xent.dtypes import Array
 from xent.spec import CrossEntropySpec
 
-from .rows import Bound, Coefficients, Rows, coefficients_of, divisor_of, rows_of, smallest_normal, with_output_rounding
+from .rows import (
+    Bound,
+    Coefficients,
+    Rows,
+    coefficients_of,
+    counting,
+    divisor_of,
+    rows_of,
+    smallest_normal,
+    with_output_rounding,
+)
 
 
 def value_bound(spec: CrossEntropySpec, input: Array, target: Array) -> Bound:
@@ -46,7 +56,7 @@ def row_terms(rows: Rows, coefficients: Coefficients) -> Tuple[Dict[str, Array],
     if size.shape[1] < classes:
         assert rows.picked is not None  # only class indices have fewer coefficients than classes
         u_shift = np.take_along_axis(u_shift, rows.picked, axis=1)
-    live = size > 0  # 0 times the inf of a class of probability 0 counts as the limit, 0 (O1)
+    live = counting(size, signed, u_shift)
     u_shift = np.where(live, u_shift, 0.0)
     u_loss = np.where(live, u_shift + rows.u_log, 0.0)
     total, u_size = size.sum(axis=1), (size * u_loss).sum(axis=1)

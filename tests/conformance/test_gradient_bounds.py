@@ -158,6 +158,14 @@ def test_what_no_arithmetic_changes_is_exact() -> None:
     assert not weight_gradient_bound(spec, X, np.array([-100, -100])).total.any()
 
 
+def test_the_mean_of_nothing_leaves_its_gradient_by_weight_undetermined() -> None:
+    spec = CrossEntropySpec(WEIGHT)
+    assert (weight_gradient_bound(spec, X, np.array([-100, -100])).total == np.inf).all()
+    assert (weight_gradient_bound(spec, X[:0], np.zeros(0, int)).total == np.inf).all()
+    unselected = CrossEntropySpec(np.array([0, 1, 1], np.float32))
+    assert (weight_gradient_bound(unselected, X, np.array([0, 0])).total == np.inf).all()
+
+
 def test_infinite_and_nan_answers_are_a_matter_of_place() -> None:
     x = np.array([[-np.inf, 0.0, 1.0], [np.nan, 0.0, 1.0]], np.float32)
     soft = np.full((2, 3), 0.5, np.float32)
@@ -168,6 +176,15 @@ def test_infinite_and_nan_answers_are_a_matter_of_place() -> None:
     for target in (soft[:1], np.array([0])):
         assert weight_gradient_bound(CrossEntropySpec(WEIGHT, reduction="sum"), x[:1], target).total[0] == 0
     assert not weight_gradient_bound(CrossEntropySpec(WEIGHT), x[:1], np.array([0])).total.any()
+
+
+@pytest.mark.filterwarnings("ignore")  # a probability of -1 (S7)
+def test_a_smoothed_probability_that_cancels_to_0_takes_minus_infinity_out() -> None:
+    x, soft = np.array([[0.0, 0.0, -np.inf]], np.float32), np.array([[0.0, 0.0, -1.0]], np.float32)
+    spec = CrossEntropySpec(WEIGHT, reduction="none", label_smoothing=0.75)  # 0.25 * -1 + 0.75 / 3
+    assert np.isfinite(xent.reference.value(spec, x, soft)).all()
+    assert 0 < value_bound(spec, x, soft).total[0] < 1e-6
+    assert (weight_gradient_bound(spec, x, soft).total > 0).tolist() == [True, True, True]
 
 
 def test_weights_that_cancel_leave_the_gradient_of_the_mean_undetermined() -> None:
