@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
 
 import numpy as np
 
@@ -71,6 +71,9 @@ class Capabilities:
         target_kinds: of ``"indices"`` and ``"probabilities"``.
         label_smoothing: ``("zero",)`` where there is no label smoothing.
         probability_ignore_index: ``("negative",)`` where class probabilities demand a negative ignore_index.
+        index_gradients, probability_gradients: of "input", "target" and "weight" the gradients that there are with that
+            kind of target. They exclude no case, only a part of what it asks for; where no document says so, the clause
+            is the limit itself in words.
     """
 
     input_dtypes: Optional[Entry] = None
@@ -81,6 +84,19 @@ class Capabilities:
     target_kinds: Optional[Entry] = None
     label_smoothing: Optional[Entry] = None
     probability_ignore_index: Optional[Entry] = None
+    index_gradients: Optional[Entry] = None
+    probability_gradients: Optional[Entry] = None
+
+    def withheld(self, target: Any, names: Iterable[str]) -> Dict[str, str]:
+        """Of the gradients named those that aren't offered with this kind of target, each with why."""
+        probabilities = dtypes.is_float(np.asanyarray(target))
+        entry = self.probability_gradients if probabilities else self.index_gradients
+        kind = "class probabilities" if probabilities else "class indices"
+        return {
+            name: f"with {kind} there is no gradient with respect to {name} ({entry.clause})"
+            for name in names
+            if entry is not None and name not in entry.allowed
+        }
 
     def findings(self, arguments: Any, input: Any, target: Any) -> List[Finding]:
         """Every entry that excludes these arguments with this input and target, as error findings.

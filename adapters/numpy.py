@@ -13,6 +13,7 @@ import numpy as np
 from xent import dtypes
 from xent.adapters import Capabilities, Evaluation, phase
 from xent.adapters.framework import expect_loss
+from xent.adapters.gradients import Asked, asked, besides_input
 from xent.adapters.text import call
 from xent.spec import Arguments, CrossEntropySpec
 
@@ -74,16 +75,20 @@ def source(spec: CrossEntropySpec | Arguments) -> str:
 
 
 def evaluate(
-    spec: CrossEntropySpec | Arguments, input: dtypes.Array, target: dtypes.Array, *, gradient: bool
+    spec: CrossEntropySpec | Arguments, input: dtypes.Array, target: dtypes.Array, *, gradient: Asked
 ) -> Evaluation:
-    """The reference's value, and the gradient of its sum with respect to input where asked for."""
+    """The reference's value, and the gradients of its sum that are asked for."""
     from xent import reference
 
+    names = asked(gradient)
     with phase("construct"):
         loss = to_native(spec)
     with phase("forward"):
         value = loss(input, target)
-    if not gradient:
+    if not names:
         return Evaluation(value)
     with phase("backward"):
-        return Evaluation(value, reference.gradient(loss.spec, input, target))
+        of = {"target": reference.gradient_target, "weight": reference.gradient_weight}
+        slope = reference.gradient(loss.spec, input, target) if "input" in names else None
+        others = {name: of[name](loss.spec, input, target) for name in besides_input(names)}
+    return Evaluation(value, slope, gradients=others or None)

@@ -81,6 +81,12 @@ class Case:
         """Whether the gradient with respect to input is asked for."""
         return "input" in self.gradients
 
+    @property
+    def others(self) -> Tuple[str, ...]:
+        """What else of `gradients` this call has: class probabilities, and a weight that is given."""
+        has = {"target": dtypes.is_float(self.target), "weight": self.arguments.weight is not None}
+        return tuple(name for name in self.gradients if has.get(name))
+
 
 def digest(cases: Iterable[Case]) -> str:
     """SHA-256 (hex) of all that decides what a worker records and a judge finds, whatever the order of the cases.

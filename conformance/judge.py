@@ -11,6 +11,9 @@ Decisions that the table leaves:
   that tolerance (and the bound: the exact answer in float16 has fewer digits than a print); what the source doesn't
   print (most gradients) is judged by the oracle. Where the exact answer lies outside of the print's tolerance, the
   reason says that the print itself is wrong.
+- A gradient with respect to target or weight that the capabilities withhold is no part of the case, and neither is one
+  of an implementation that returned none of them; the reason says so. One that is missing beside another is a fault.
+  A probe asks for all of them, and is `unsupported` where one is withheld.
 """
 
 from __future__ import annotations
@@ -38,6 +41,9 @@ VERDICTS = (
 IMPRECISE = 1024
 """Up to so many bounds only digits are missing; beyond, the value is another."""
 
+PARTS = (
+    "value", "gradient", "gradient of target", "gradient of weight", "shape", "dtype", "nan", "error",
+)  # fmt: skip
 NEVER_RUN = "never run here"
 CONTRADICTED = "recorded as unsupported, and the capabilities in its own header don't exclude it"
 # What an adapter raises where no stand-in can say what the real kernel would do.
@@ -51,8 +57,8 @@ class Verdict:
     Attributes:
         case, implementation: ids.
         verdict: one of VERDICTS.
-        parts: what is wrong: of "value", "gradient", "shape", "dtype", "nan" and "error".
-        error_in_bounds: the largest of value and gradient; inf where an exact answer is missed; None where nothing was
+        parts: what is wrong, of PARTS: "gradient" is that with respect to input.
+        error_in_bounds: the largest of value and gradients; inf where an exact answer is missed; None where nothing was
             compared. Of a case with a printed expectation: in its tolerances.
         error_in_ulps: likewise in ulps of the output dtype, against the correctly rounded answer. Never judged on.
         reason: a sentence.
@@ -115,17 +121,21 @@ def judge(
     blank = replace(blank, kernels=record.kernels)
     if record.outcome == "not-recorded":
         return replace(blank, reason=_sentence(f"not recorded: {record.reason}"))
-    findings = [] if capabilities is None else capabilities.findings(case.arguments, case.input, case.target)
-    documented = "; ".join(finding.message for finding in findings if finding.severity == "error")
+    allowed = Capabilities() if capabilities is None else capabilities
+    findings = allowed.findings(case.arguments, case.input, case.target)
+    documented = [finding.message for finding in findings if finding.severity == "error"]
     if record.outcome == "unsupported":
         if capabilities is not None and not documented:
             return replace(blank, reason=_sentence(f"not run: {CONTRADICTED}"))
-        why = documented or "its worker found that its capabilities, which the file doesn't hold, exclude it"
+        why = "; ".join(documented) or "its worker found that its capabilities, which the file doesn't hold, exclude it"
         return replace(blank, verdict="unsupported", reason=_sentence(f"not run: {why}"))
     right = answers(case) if right is None else right
-    verdict = _of_outcome(blank, case, record, right)
+    withheld = allowed.withheld(case.target, case.others)
+    if "capability" in case.tags:
+        documented, withheld = documented + list(withheld.values()), {}
+    verdict = _of_outcome(blank, case, record, right, withheld)
     if documented and not _refusal(case, right):
-        reason = _sentence(f"documented as unsupported ({documented}); {_deed(verdict, record)}")
+        reason = _sentence(f"documented as unsupported ({'; '.join(documented)}); {_deed(verdict, record)}")
         return replace(verdict, verdict="unsupported", parts=(), reason=reason)
     return verdict
 
@@ -139,7 +149,7 @@ def _refusal(case: Case, right: Answers) -> str:
     return right.refusal or ""
 
 
-def _of_outcome(blank: Verdict, case: Case, record: Record, right: Answers) -> Verdict:
+def _of_outcome(blank: Verdict, case: Case, record: Record, right: Answers, withheld: Mapping[str, str]) -> Verdict:
     outcome, refusal = record.outcome, _refusal(case, right)
     if outcome == "crash":
         said = crash_cause(record.stderr)
@@ -154,7 +164,7 @@ def _of_outcome(blank: Verdict, case: Case, record: Record, right: Answers) -> V
         return replace(
             blank, verdict="accepts", parts=("error",), reason=_sentence(f"returned {shown} where {_demand(refusal)}")
         )
-    return _of_value(blank, case, record, right)
+    return _of_value(blank, case, record, right, withheld)
 
 
 def _of_error(blank: Verdict, case: Case, error: Raised, right: Answers) -> Verdict:
@@ -179,13 +189,12 @@ def _of_error(blank: Verdict, case: Case, error: Raised, right: Answers) -> Verd
     return replace(blank, verdict="rejects", parts=("error",), reason=_sentence(reason + _print_note(case, right)))
 
 
-def _of_value(blank: Verdict, case: Case, record: Record, right: Answers) -> Verdict:
+def _of_value(blank: Verdict, case: Case, record: Record, right: Answers, withheld: Mapping[str, str]) -> Verdict:
     parts: List[str] = []
     texts: List[str] = []
     measures: List[Measure] = []
     wrong = imprecise = False
-    for name, answer, printed in _compared(case, right):
-        got = getattr(record, name)
+    for name, got, answer, printed in _compared(case, record, right, withheld):
         if got is None:
             parts.append(name)
             texts.append(f"no {name} was returned")
@@ -200,28 +209,42 @@ def _of_value(blank: Verdict, case: Case, record: Record, right: Answers) -> Ver
         parts += [fault for fault in found.faults if fault not in parts]
         wrong, imprecise = wrong or bool(found.faults) or far, imprecise or off
         texts.append(f"{name} {found.text}")
+    texts += _left_out(case, record, right, withheld)
     verdict = "deviates" if wrong else "imprecise" if imprecise else "agrees"
     casts = f"; the framework forced casts ({', '.join(record.casts)})" if record.casts and "dtype" in parts else ""
     return replace(
         blank,
         verdict=verdict,
-        parts=tuple(sorted(parts, key=_PARTS.index)),
+        parts=tuple(sorted(parts, key=PARTS.index)),
         error_in_bounds=max((found.bounds for found in measures if found.bounds is not None), default=None),
         error_in_ulps=max((found.ulps for found in measures if found.ulps is not None), default=None),
         reason=_sentence("; ".join(texts) + casts + _print_note(case, right)),
     )
 
 
-_PARTS = ("value", "gradient", "shape", "dtype", "nan", "error")
-
-
-def _compared(case: Case, right: Answers) -> List[Tuple[str, Optional[Answer], Optional[Array]]]:
-    """What of a record is compared: (name, the oracle's answer, the printed one)."""
+def _compared(
+    case: Case, record: Record, right: Answers, withheld: Mapping[str, str]
+) -> List[Tuple[str, Optional[Array], Optional[Answer], Optional[Array]]]:
+    """What of a record is compared: (name, what was returned, the oracle's answer, the printed one)."""
     expected = case.expected or Expected()
-    rows: List[Tuple[str, Optional[Answer], Optional[Array]]] = [("value", right.value, expected.value)]
+    rows = [("value", record.value, right.value, expected.value)]
     if case.gradient:
-        rows.append(("gradient", right.gradient, expected.gradient))
-    return [row for row in rows if row[1] is not None or row[2] is not None]
+        rows.append(("gradient", record.gradient, right.gradient, expected.gradient))
+    if record.gradients:
+        for name in case.others:
+            if name not in withheld:
+                got, answer = record.gradients.get(name), right.gradients.get(name)
+                rows.append((f"gradient of {name}", got, answer, None))
+    return [row for row in rows if row[2] is not None or row[3] is not None]
+
+
+def _left_out(case: Case, record: Record, right: Answers, withheld: Mapping[str, str]) -> List[str]:
+    """Of the gradients that a case asks for those that can't be judged, each with why."""
+    return [
+        withheld.get(name) or f"the gradient with respect to {name} was not returned"
+        for name in case.others
+        if name in right.gradients and (name in withheld or not record.gradients)
+    ]
 
 
 def _measured(result: Array, answer: Optional[Answer], printed: Optional[Array], case: Case) -> Measure:

@@ -15,7 +15,7 @@ from xent import dtypes
 from xent.adapters import load, module_path, names
 from xent.conformance import arrays, columns, script
 from xent.conformance.answers import Answer, Answers, answers
-from xent.conformance.bound import Bound, gradient_bound, value_bound
+from xent.conformance.bound import Bound, gradient_bound, target_gradient_bound, value_bound, weight_gradient_bound
 from xent.conformance.case import Case
 from xent.conformance.clauses import load as load_clauses
 from xent.conformance.judge import Verdict
@@ -119,12 +119,11 @@ def _show_answer(console: Console, right: Answers) -> None:
         table.add_row("refuses", right.refusal)
     if right.or_refusal:
         table.add_row("may refuse", right.or_refusal)
-    for name, answer in (("value", right.value), ("gradient", right.gradient)):
-        if answer is not None:
-            table.add_row(name, _answer(answer))
-            table.add_row("  bound", _values(answer.bound))
-            if answer.why:
-                table.add_row("  open", answer.why)
+    for name, answer in right.parts.items():
+        table.add_row(name, _answer(answer))
+        table.add_row("  bound", _values(answer.bound))
+        if answer.why:
+            table.add_row("  open", answer.why)
     console.print(table)
 
 
@@ -141,6 +140,8 @@ def _show_evidence(console: Console, case: Case, verdict: Verdict, record: Recor
             array = getattr(record, part)
             if array is not None:
                 table.add_row(part, _array(array))
+        for part, array in (record.gradients or {}).items():
+            table.add_row(f"gradient of {part}", _array(array))
         if verdict.error_in_bounds is not None:
             unit = "bounds" if case.expected is None else "tolerances of the print"
             ulps = "" if verdict.error_in_ulps is None else f", {verdict.error_in_ulps:.3g} ulp"
@@ -159,7 +160,7 @@ def _show_evidence(console: Console, case: Case, verdict: Verdict, record: Recor
 
 
 def _show_bounds(console: Console, case: Case, right: Answers) -> None:
-    """The largest bound of value and gradient, term by term."""
+    """The largest bound of the value and of each gradient, term by term."""
     if right.value is None or right.refusal or case.input.shape[min(1, case.input.ndim - 1)] == 0:
         return
     spec = CrossEntropySpec(*case.arguments)
@@ -167,8 +168,9 @@ def _show_bounds(console: Console, case: Case, right: Answers) -> None:
     table = Table(box=None, pad_edge=False)
     table.add_column("term")
     limits: list[tuple[str, Bound]] = [("value", value_bound(spec, case.input, case.target))]
-    if right.gradient is not None:
-        limits.append(("gradient", gradient_bound(spec, case.input, case.target)))
+    of = {"gradient": gradient_bound, "gradient of target": target_gradient_bound}
+    of["gradient of weight"] = weight_gradient_bound
+    limits += [(name, of[name](spec, case.input, case.target)) for name in right.parts if name in of]
     for name, _ in limits:
         table.add_column(name, justify="right")
     names = list(dict.fromkeys(term for _, limit in limits for term in limit.terms))
@@ -232,6 +234,9 @@ def _as_json(
         name: None if answer is None else {"exact": _plain(answer.exact), "bound": _plain(answer.bound)}
         for name, answer in (("value", right.value), ("gradient", right.gradient))
     }
+    others = {
+        name: {"exact": _plain(answer.exact), "bound": _plain(answer.bound)} for name, answer in right.gradients.items()
+    }
     return {
         "case": case.id,
         "spec": arguments_to_dict(case.arguments),
@@ -239,6 +244,7 @@ def _as_json(
         "target": arrays.encode(case.target) if dtypes.is_float(case.target) else case.target.tolist(),
         "refusal": right.refusal,
         **expected,
+        "gradients": others,
         "implementations": {
             name: {"verdict": asdict(verdict), "record": _record(records.get(name)), "script": scripts[name]}
             for name, verdict in verdicts.items()

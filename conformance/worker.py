@@ -228,11 +228,10 @@ def _run(adapter: ModuleType, case: Case, journal: Journal) -> Dict[str, Any]:
     if _excluded(adapter, case):
         return {"case": case.id, "outcome": "unsupported"}
     adapters.reset_phases()
-    asked: Any = case.gradients if set(case.gradients) - {"input"} else case.gradient
     try:
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            evaluation = adapter.evaluate(case.arguments, case.input, case.target, gradient=asked)
+            evaluation = _evaluated(adapter, case)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
@@ -257,6 +256,29 @@ def _excluded(adapter: ModuleType, case: Case) -> bool:
         return not any(finding.severity == "error" for finding in spec.check(None, case.input, case.target))
     except Exception:  # arguments that the spec refuses: so must the implementation, and that is to be seen
         return False
+
+
+def _evaluated(adapter: ModuleType, case: Case) -> Any:
+    """What the adapter returns. Only where more than input's gradient is asked for, the names are; else a bool."""
+    others = _others(adapter, case)
+    if others:
+        names = ("input",) * case.gradient + others
+        try:
+            return adapter.evaluate(case.arguments, case.input, case.target, gradient=names)
+        except TypeError:
+            # An adapter that knows of input's gradient alone may hand the names on to what takes nothing but a bool.
+            if adapters.last_phase() == "backward":
+                raise
+            adapters.reset_phases()
+    return adapter.evaluate(case.arguments, case.input, case.target, gradient=case.gradient)
+
+
+def _others(adapter: ModuleType, case: Case) -> Tuple[str, ...]:
+    """The gradients besides input's that this adapter is asked for: what it offers, and in a probe all."""
+    if not case.others or "capability" in case.tags:
+        return case.others
+    withheld = adapter.capabilities.withheld(case.target, case.others)
+    return tuple(name for name in case.others if name not in withheld)
 
 
 def _error_record(case: Case, error: BaseException) -> Dict[str, Any]:

@@ -8,19 +8,21 @@ Document: differences (mindspore-nn-differences-with-torch). Peculiarities, each
 - label_smoothing must be a float and ignore_index an int, 0 and numpy.int64 are refused (measured, 2.10.0).
 - A negative class index is taken from the end of the class dimension, without an error (measured, 2.10.0).
 - Errors of asynchronous PyNative surface in a LATER call (measured): `prepare` makes it synchronous, once a process.
+- weight is differentiable with both kinds of target, for a loss that is made inside the function differentiated.
 - value_and_grad runs the forward pass itself; separate calls would run it twice.
 - NumPy has no bfloat16: float32 holds every bfloat16, and the cast back is exact (measured; nans lose payloads).
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Callable, Dict, Tuple
 
 import numpy as np
 
 from xent import dtypes
 from xent.adapters import Capabilities, Entry, Evaluation, framework_of, layout, phase
 from xent.adapters.framework import expect_loss, framework
+from xent.adapters.gradients import Asked, asked, besides_input, with_weight
 from xent.adapters.text import call
 from xent.spec import Arguments, CrossEntropySpec
 
@@ -103,24 +105,61 @@ def source(spec: CrossEntropySpec | Arguments) -> str:
 
 
 def evaluate(
-    spec: CrossEntropySpec | Arguments, input: dtypes.Array, target: dtypes.Array, *, gradient: bool
+    spec: CrossEntropySpec | Arguments, input: dtypes.Array, target: dtypes.Array, *, gradient: Asked
 ) -> Evaluation:
-    """MindSpore's value, and the gradient of its sum with respect to input where asked for. Nothing is cast."""
-    mindspore = framework("mindspore")
+    """MindSpore's value, and the gradients of its sum that are asked for. Nothing is cast."""
+    return run(to_native, spec, input, target, gradient)
+
+
+def run(
+    make: Callable[[Any], Any],
+    spec: CrossEntropySpec | Arguments,
+    input: dtypes.Array,
+    target: dtypes.Array,
+    gradient: Asked,
+) -> Evaluation:
+    """What the loss that `make` gives for the spec returns, and the gradients asked for."""
+    mindspore, names = framework("mindspore"), asked(gradient)
     with phase("construct"):
-        loss = to_native(spec)
+        loss = make(spec)
     with phase("forward"):
         logits, labels = as_tensor(mindspore, input), as_tensor(mindspore, target)
-        if not gradient:
-            return Evaluation(as_array(mindspore, loss(logits, labels)))
+        if "input" not in names:
+            value, slope = as_array(mindspore, loss(logits, labels)), None
 
     def forward(logits: Any) -> Any:
         with phase("forward"):
             return loss(logits, labels)
 
+    if not names:
+        return Evaluation(value)
+    others = besides_input(names)
     with phase("backward"):
-        result, slope = mindspore.value_and_grad(forward, 0)(logits)
-        return Evaluation(as_array(mindspore, result), as_array(mindspore, slope))
+        if "input" in names:
+            value, slope = (as_array(mindspore, t) for t in mindspore.value_and_grad(forward, 0)(logits))
+        return Evaluation(value, slope, gradients=_others(make, spec, input, target, others) if others else None)
+
+
+def _others(
+    make: Callable[[Any], Any],
+    spec: CrossEntropySpec | Arguments,
+    input: dtypes.Array,
+    target: dtypes.Array,
+    names: Tuple[str, ...],
+) -> Dict[str, dtypes.Array]:
+    mindspore = framework("mindspore")
+    given = {"target": as_tensor(mindspore, target), "weight": spec.weight}
+    if isinstance(spec.weight, np.ndarray):
+        given["weight"] = as_tensor(mindspore, spec.weight)
+    logits = as_tensor(mindspore, input)
+
+    def forward(*wanted: Any) -> Any:
+        now = {**given, **{name: wanted[i] for i, name in enumerate(names)}}
+        return make(with_weight(spec, now["weight"]))(logits, now["target"])
+
+    slopes = mindspore.grad(forward, tuple(range(len(names))))(*(given[name] for name in names))
+    slopes = slopes if len(names) > 1 else (slopes,)  # of one position MindSpore returns the gradient itself
+    return {name: as_array(mindspore, slopes[i]) for i, name in enumerate(names)}
 
 
 def as_tensor(mindspore: Any, array: dtypes.Array) -> Any:

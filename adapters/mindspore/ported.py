@@ -9,11 +9,13 @@ import numpy as np
 from xent import dtypes
 from xent.spec import Arguments, CrossEntropySpec
 
-from .. import Capabilities, Evaluation, phase
+from .. import Capabilities, Entry, Evaluation
 from ..framework import expect_loss, framework
+from ..gradients import Asked
 from ..text import call, with_import
 from . import native
-from .native import FRAMEWORK, NAME, TENSOR, as_array, as_tensor, as_weight, device, prepare, version
+from .native import FRAMEWORK, NAME, TENSOR, as_tensor, as_weight, device, prepare, run, version
+from .native import as_array as as_array  # beside as_tensor, for an adapter that builds on this one
 
 __all__ = [
     "FRAMEWORK", "MODE", "NAME", "SCRIPT", "TENSOR", "capabilities", "device", "evaluate", "from_call", "from_native",
@@ -22,7 +24,10 @@ __all__ = [
 
 MODE = "portable"
 SCRIPT = with_import(native.SCRIPT, "xent.adapters.mindspore")
-capabilities = Capabilities()
+_CONSTANT = "the portable loss for MindSpore takes weight for a constant"
+capabilities = Capabilities(
+    index_gradients=Entry(("input",), _CONSTANT), probability_gradients=Entry(("input", "target"), _CONSTANT)
+)
 
 
 def to_native(spec: CrossEntropySpec | Arguments) -> Any:
@@ -59,21 +64,7 @@ def source(spec: CrossEntropySpec | Arguments) -> str:
 
 
 def evaluate(
-    spec: CrossEntropySpec | Arguments, input: dtypes.Array, target: dtypes.Array, *, gradient: bool
+    spec: CrossEntropySpec | Arguments, input: dtypes.Array, target: dtypes.Array, *, gradient: Asked
 ) -> Evaluation:
-    """The portable value, and the gradient of its sum with respect to input where asked for. Nothing is cast."""
-    mindspore = framework(FRAMEWORK)
-    with phase("construct"):
-        loss = to_native(spec)
-    with phase("forward"):
-        logits, labels = as_tensor(mindspore, input), as_tensor(mindspore, target)
-        if not gradient:
-            return Evaluation(as_array(mindspore, loss(logits, labels)))
-
-    def forward(logits: Any) -> Any:
-        with phase("forward"):
-            return loss(logits, labels)
-
-    with phase("backward"):
-        result, slope = mindspore.value_and_grad(forward, 0)(logits)
-        return Evaluation(as_array(mindspore, result), as_array(mindspore, slope))
+    """The portable value, and the gradients of its sum that are asked for. Nothing is cast."""
+    return run(to_native, spec, input, target, gradient)

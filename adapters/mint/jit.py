@@ -15,10 +15,11 @@ number for flatten stub output nodes"), so it is dropped, and no case suffers fo
 from __future__ import annotations
 
 import atexit
+import functools
 import os
 import shutil
 import tempfile
-from typing import Any, Dict, Tuple
+from typing import Any, Callable, Dict, List, Tuple
 
 import numpy as np
 
@@ -28,6 +29,7 @@ from xent.spec import Arguments, CrossEntropySpec
 from .. import Evaluation, phase
 from .. import mindspore as eager
 from ..framework import framework
+from ..gradients import Asked, asked
 from ..mindspore import TENSOR, as_array, as_tensor
 from . import FRAMEWORK, NAME, capabilities, device, from_call, from_native, source, to_native, version
 
@@ -47,6 +49,7 @@ print(value.asnumpy().tolist())
 print(gradient.asnumpy().tolist())
 """
 SAMPLE = "jit-sample"
+_POSITIONS = ("input", "target")  # of the arguments that the compiled loss takes
 
 _compiled: Dict[Tuple[Any, ...], Any] = {}
 
@@ -61,32 +64,68 @@ def prepare() -> None:
 
 
 def evaluate(
-    spec: CrossEntropySpec | Arguments, input: dtypes.Array, target: dtypes.Array, *, gradient: bool
+    spec: CrossEntropySpec | Arguments, input: dtypes.Array, target: dtypes.Array, *, gradient: Asked
 ) -> Evaluation:
-    """mint's value, and the gradient of its sum with respect to input where asked for, from one compiled graph.
+    """mint's value, and the gradients of its sum with respect to input and target, from one compiled graph; the one
+    with respect to weight from another.
 
     Cases of the same spec share the compiled function, and MindSpore compiles it once for each shape and dtype.
     """
+    mindspore, names = framework("mindspore"), asked(gradient)
+    wanted = tuple(name for name in names if name in _POSITIONS)
+
+    def of_loss() -> Any:
+        loss = to_native(spec)
+        where = tuple(_POSITIONS.index(name) for name in wanted)
+        return mindspore.value_and_grad(loss, where) if wanted else loss
+
+    with phase("forward"):
+        tensors = as_tensor(mindspore, input), as_tensor(mindspore, target)
+        arrays = _run(_key(spec, wanted), of_loss, *tensors)
+        found = {name: arrays[1 + i] for i, name in enumerate(wanted)}
+    if "weight" in names:
+        with phase("backward"):
+            weight = as_tensor(mindspore, np.asarray(spec.weight))
+            made = functools.partial(mindspore.grad, _of_weight(spec), 2)
+            (found["weight"],) = _run(_key(spec, ("weight",)), made, *tensors, weight)
+    slope = found.pop("input", None)
+    return Evaluation(arrays[0], slope, gradients=found or None)
+
+
+def _of_weight(spec: CrossEntropySpec | Arguments) -> Callable[[Any, Any, Any], Any]:
+    """What the loss calls, with weight as an argument: one made inside a graph must be a constant of it."""
+    function = framework("mindspore").mint.nn.functional.cross_entropy
+    ignore_index, reduction, label_smoothing = spec.ignore_index, spec.reduction, spec.label_smoothing
+
+    def forward(input: Any, target: Any, weight: Any) -> Any:
+        return function(input, target, weight, ignore_index, reduction, label_smoothing)
+
+    return forward
+
+
+def _run(key: Tuple[Any, ...], make: Callable[[], Any], *tensors: Any) -> List[dtypes.Array]:
+    """What the graph of that key returns, in order, compiled where it isn't yet; dropped where it fails."""
     mindspore = framework("mindspore")
-    key = _key(spec, gradient)
     if key not in _compiled:
         with phase("construct"):
-            loss = to_native(spec)
-            _compiled[key] = mindspore.jit(mindspore.value_and_grad(loss, 0) if gradient else loss)
+            _compiled[key] = mindspore.jit(make())
     try:
-        with phase("forward"):
-            result = _compiled[key](as_tensor(mindspore, input), as_tensor(mindspore, target))
-            if not gradient:
-                return Evaluation(as_array(mindspore, result))
-            return Evaluation(as_array(mindspore, result[0]), as_array(mindspore, result[1]))
-    except BaseException:
+        left, found = [_compiled[key](*tensors)], []
+        while left:  # tuples in tuples, and of one gradient the tensor itself
+            first = left.pop(0)
+            if isinstance(first, (tuple, list)):
+                left = [*first, *left]
+            else:
+                found.append(as_array(mindspore, first))
+        return found
+    except BaseException:  # reading an array may be where it surfaces
         del _compiled[key]
         raise
 
 
-def _key(spec: CrossEntropySpec | Arguments, gradient: bool) -> Tuple[Any, ...]:
+def _key(spec: CrossEntropySpec | Arguments, gradient: Asked) -> Tuple[Any, ...]:
     """Equal where the graphs are: by representation, because 0, 0.0 and False are not the same to a framework."""
     weight = spec.weight
     if isinstance(weight, np.ndarray):
         weight = (dtypes.name(weight), weight.shape, weight.tobytes())
-    return repr(weight), repr(spec.ignore_index), repr(spec.reduction), repr(spec.label_smoothing), gradient
+    return repr(weight), repr(spec.ignore_index), repr(spec.reduction), repr(spec.label_smoothing), asked(gradient)

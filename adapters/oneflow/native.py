@@ -8,18 +8,21 @@ Document: oneflow. Peculiarities, each with its source:
 - A class index outside [0, C) contributes nothing, like an ignored one, without an error (measured, 0.9.0).
 - NumPy has no bfloat16 and oneflow takes none from it: float32 holds every bfloat16, and the cast of such a value back
   is exact, so the tensor that the loss receives is the array given (measured: every pattern but the nans' payloads).
+- With class indices a weight that requires a gradient passes the call and raises in the backward pass; with class
+  probabilities it gets its gradient, and so do they (measured, 0.9.0).
 - ``oneflow.tensor`` reads a big-endian array as if it were little-endian, silently (measured, 0.9.0).
 """
 
 from __future__ import annotations
 
-from typing import Any, Callable
+from typing import Any, Callable, Dict, Tuple
 
 import numpy as np
 
 from xent import dtypes
 from xent.adapters import Capabilities, Entry, Evaluation, framework_of, layout, phase
 from xent.adapters.framework import expect_loss, framework
+from xent.adapters.gradients import Asked, asked, besides_input, with_weight
 from xent.adapters.text import call
 from xent.spec import Arguments, CrossEntropySpec
 
@@ -37,7 +40,10 @@ print(loss.numpy().tolist())
 loss.sum().backward()
 print(input.grad.numpy().tolist())
 """
-capabilities = Capabilities(input_ranks=Entry(tuple(range(2, 65)), "oneflow/input/shape"))  # NumPy holds rank 64
+capabilities = Capabilities(
+    input_ranks=Entry(tuple(range(2, 65)), "oneflow/input/shape"),  # NumPy holds rank 64
+    index_gradients=Entry(("input",), "oneflow 0.9.0 raises in the backward pass of its nll kernel (measured)"),
+)
 
 
 def version() -> str:
@@ -81,9 +87,9 @@ def source(spec: CrossEntropySpec | Arguments) -> str:
 
 
 def evaluate(
-    spec: CrossEntropySpec | Arguments, input: dtypes.Array, target: dtypes.Array, *, gradient: bool
+    spec: CrossEntropySpec | Arguments, input: dtypes.Array, target: dtypes.Array, *, gradient: Asked
 ) -> Evaluation:
-    """oneflow's value, and the gradient of its sum with respect to input where asked for. Nothing is cast."""
+    """oneflow's value, and the gradients of its sum that are asked for. Nothing is cast."""
     return run(to_native, spec, input, target, gradient)
 
 
@@ -92,21 +98,40 @@ def run(
     spec: CrossEntropySpec | Arguments,
     input: dtypes.Array,
     target: dtypes.Array,
-    gradient: bool,
+    gradient: Asked,
 ) -> Evaluation:
-    """What the loss that `make` gives for the spec returns, and the gradient where asked for."""
-    oneflow = framework("oneflow")
+    """What the loss that `make` gives for the spec returns, and the gradients asked for."""
+    oneflow, names = framework("oneflow"), asked(gradient)
     with phase("construct"):
         loss = make(spec)
     with phase("forward"):
-        logits = as_tensor(oneflow, input).requires_grad_(gradient)
+        logits = as_tensor(oneflow, input).requires_grad_("input" in names)
         result = loss(logits, as_tensor(oneflow, target))
         value = as_array(oneflow, result)
-    if not gradient:
+    if not names:
         return Evaluation(value)
+    slope, others = None, besides_input(names)
     with phase("backward"):
-        (slope,) = oneflow.autograd.grad(result, logits, oneflow.ones_like(result))
-        return Evaluation(value, as_array(oneflow, slope))
+        if "input" in names:
+            slope = as_array(oneflow, *oneflow.autograd.grad(result, logits, oneflow.ones_like(result)))
+        return Evaluation(value, slope, gradients=_others(make, spec, input, target, others) if others else None)
+
+
+def _others(
+    make: Callable[[Any], Any],
+    spec: CrossEntropySpec | Arguments,
+    input: dtypes.Array,
+    target: dtypes.Array,
+    names: Tuple[str, ...],
+) -> Dict[str, dtypes.Array]:
+    oneflow = framework("oneflow")
+    given = {"target": as_tensor(oneflow, target), "weight": spec.weight}
+    if isinstance(spec.weight, np.ndarray):
+        given["weight"] = as_tensor(oneflow, spec.weight)
+    wanted = [given[name].requires_grad_() for name in names]
+    result = make(with_weight(spec, given["weight"]))(as_tensor(oneflow, input), given["target"])
+    slopes = oneflow.autograd.grad(result, wanted, oneflow.ones_like(result))
+    return {name: as_array(oneflow, slopes[i]) for i, name in enumerate(names)}
 
 
 def as_tensor(oneflow: Any, array: dtypes.Array) -> Any:

@@ -9,6 +9,7 @@ import numpy as np
 from xent import dtypes
 from xent.adapters import Capabilities, Entry, Evaluation
 from xent.adapters.framework import expect_loss, framework
+from xent.adapters.gradients import Asked
 from xent.adapters.text import call, with_import
 from xent.spec import Arguments, CrossEntropySpec
 
@@ -22,8 +23,11 @@ __all__ = [
 
 MODE = "portable"
 SCRIPT = with_import(native.SCRIPT, "xent.adapters.oneflow")
+_GRADIENTS = Entry(("input",), "the portable loss for oneflow takes target and weight for constants")
 capabilities = Capabilities(
-    index_dtypes=Entry(("int8", "uint8", "int32", "int64"), "oneflow 0.9.0 has no other integer dtypes (measured)")
+    index_dtypes=Entry(("int8", "uint8", "int32", "int64"), "oneflow 0.9.0 has no other integer dtypes (measured)"),
+    index_gradients=_GRADIENTS,
+    probability_gradients=_GRADIENTS,
 )
 
 
@@ -61,7 +65,7 @@ def source(spec: CrossEntropySpec | Arguments) -> str:
 
 
 def evaluate(
-    spec: CrossEntropySpec | Arguments, input: dtypes.Array, target: dtypes.Array, *, gradient: bool
+    spec: CrossEntropySpec | Arguments, input: dtypes.Array, target: dtypes.Array, *, gradient: Asked
 ) -> Evaluation:
-    """The portable loss's value, and the gradient of its sum with respect to input where asked for."""
+    """The portable loss's value, and the gradients of its sum that are asked for."""
     return run(to_native, spec, input, target, gradient)

@@ -11,18 +11,21 @@ Documents: torch-2.8 and torch-1.8. Peculiarities, each with its source:
 - label_smoothing and class probabilities came with 1.10, unbatched input with 1.11. A spec without smoothing constructs
   on any version; with it, an older torch raises its own TypeError, which names the argument (measured, 1.8.1).
 - A float64 weight or target with float32 class probabilities gives a float64 result (measured, 2.13).
+- With class indices a weight that requires a gradient is refused at the call; with class probabilities it gets its
+  gradient, and so do they (measured, 2.13.0).
 - torch has bfloat16 and NumPy has not: its bits travel as int16, which is exact.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Callable, Dict, Tuple
 
 import numpy as np
 
 from xent import dtypes
 from xent.adapters import Capabilities, Entry, Evaluation, framework_of, layout, phase
 from xent.adapters.framework import expect_loss, framework
+from xent.adapters.gradients import Asked, asked, besides_input, with_weight
 from xent.adapters.text import call
 from xent.spec import Arguments, CrossEntropySpec
 
@@ -39,7 +42,10 @@ print(loss.tolist())
 loss.sum().backward()
 print(input.grad.tolist())
 """
-capabilities = Capabilities(index_dtypes=Entry(("int64",), "torch-2.8/target-indices/dtype"))
+capabilities = Capabilities(
+    index_dtypes=Entry(("int64",), "torch-2.8/target-indices/dtype"),
+    index_gradients=Entry(("input",), "torch 2.13.0 refuses a weight that requires a gradient (measured)"),
+)
 
 
 def version() -> str:
@@ -93,21 +99,51 @@ def source(spec: CrossEntropySpec | Arguments) -> str:
 
 
 def evaluate(
-    spec: CrossEntropySpec | Arguments, input: dtypes.Array, target: dtypes.Array, *, gradient: bool
+    spec: CrossEntropySpec | Arguments, input: dtypes.Array, target: dtypes.Array, *, gradient: Asked
 ) -> Evaluation:
-    """torch's value, and the gradient of its sum with respect to input where asked for. Nothing is cast."""
-    torch = framework("torch")
+    """torch's value, and the gradients of its sum that are asked for. Nothing is cast."""
+    return run(to_native, spec, input, target, gradient)
+
+
+def run(
+    make: Callable[[Any], Any],
+    spec: CrossEntropySpec | Arguments,
+    input: dtypes.Array,
+    target: dtypes.Array,
+    gradient: Asked,
+) -> Evaluation:
+    """What the loss that `make` gives for the spec returns, and the gradients asked for."""
+    torch, names = framework("torch"), asked(gradient)
     with phase("construct"):
-        loss = to_native(spec)
+        loss = make(spec)
     with phase("forward"):
-        logits = as_tensor(torch, input).requires_grad_(gradient)
+        logits = as_tensor(torch, input).requires_grad_("input" in names)
         result = loss(logits, as_tensor(torch, target))
         value = as_array(torch, result)
-    if not gradient:
+    if not names:
         return Evaluation(value)
+    slope, others = None, besides_input(names)
     with phase("backward"):
-        (slope,) = torch.autograd.grad(result, logits, torch.ones_like(result))
-        return Evaluation(value, as_array(torch, slope))
+        if "input" in names:
+            slope = as_array(torch, *torch.autograd.grad(result, logits, torch.ones_like(result)))
+        return Evaluation(value, slope, gradients=_others(make, spec, input, target, others) if others else None)
+
+
+def _others(
+    make: Callable[[Any], Any],
+    spec: CrossEntropySpec | Arguments,
+    input: dtypes.Array,
+    target: dtypes.Array,
+    names: Tuple[str, ...],
+) -> Dict[str, dtypes.Array]:
+    torch = framework("torch")
+    given = {"target": as_tensor(torch, target), "weight": spec.weight}
+    if isinstance(spec.weight, np.ndarray):
+        given["weight"] = as_tensor(torch, spec.weight)
+    wanted = [given[name].requires_grad_() for name in names]
+    result = make(with_weight(spec, given["weight"]))(as_tensor(torch, input), given["target"])
+    slopes = torch.autograd.grad(result, wanted, torch.ones_like(result))
+    return {name: as_array(torch, slopes[i]) for i, name in enumerate(names)}
 
 
 def as_tensor(torch: Any, array: dtypes.Array) -> Any:

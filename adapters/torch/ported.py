@@ -7,13 +7,15 @@ from typing import Any
 import numpy as np
 
 from xent import dtypes
-from xent.adapters import Capabilities, Evaluation, phase
+from xent.adapters import Capabilities, Evaluation
 from xent.adapters.framework import expect_loss, framework
+from xent.adapters.gradients import Asked
 from xent.adapters.text import call, with_import
 from xent.spec import Arguments, CrossEntropySpec
 
 from . import native
-from .native import FRAMEWORK, NAME, TENSOR, as_array, as_tensor, as_weight, version
+from .native import FRAMEWORK, NAME, TENSOR, as_tensor, as_weight, run, version
+from .native import as_array as as_array  # beside as_tensor, for an adapter that builds on this one
 
 __all__ = [
     "FRAMEWORK", "MODE", "NAME", "SCRIPT", "TENSOR", "capabilities", "evaluate", "from_call", "from_native", "source",
@@ -68,18 +70,7 @@ def source(spec: CrossEntropySpec | Arguments) -> str:
 
 
 def evaluate(
-    spec: CrossEntropySpec | Arguments, input: dtypes.Array, target: dtypes.Array, *, gradient: bool
+    spec: CrossEntropySpec | Arguments, input: dtypes.Array, target: dtypes.Array, *, gradient: Asked
 ) -> Evaluation:
-    """The portable value, and the gradient of its sum with respect to input where asked for. Nothing is cast."""
-    torch = framework(FRAMEWORK)
-    with phase("construct"):
-        loss = to_native(spec)
-    with phase("forward"):
-        logits = as_tensor(torch, input).requires_grad_(gradient)
-        result = loss(logits, as_tensor(torch, target))
-        value = as_array(torch, result)
-    if not gradient:
-        return Evaluation(value)
-    with phase("backward"):
-        (slope,) = torch.autograd.grad(result, logits, torch.ones_like(result))
-        return Evaluation(value, as_array(torch, slope))
+    """The portable value, and the gradients of its sum that are asked for. Nothing is cast."""
+    return run(to_native, spec, input, target, gradient)

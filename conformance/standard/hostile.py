@@ -142,6 +142,26 @@ def _indices() -> List[Case]:
     ]
 
 
+# whose gradient with respect to weight is asked for; exact in every dtype, and never 0, which singles.py has
+_WEIGHT = (0.5, 2.0, 1.0, 0.25)
+_WEIGHTED_RUNS = (("none", "int64"), ("mean", "int32"))
+
+
+def _weighted_indices() -> List[Case]:
+    return [
+        make(
+            f"hostile/{name}/indices/{reduction}/weighted/float32/{target_dtype}",
+            Arguments(np.array(_WEIGHT[: len(hostile.rows[0])], np.float32), -100, reduction, 0.0),
+            dtypes.from_float64(hostile.rows, "float32"),
+            np.array(hostile.target, dtype=target_dtype),
+            tags=("hostile", *hostile.tags),
+            note=hostile.catches,
+        )
+        for (name, hostile), (reduction, target_dtype) in product(_HOSTILE.items(), _WEIGHTED_RUNS)
+        if "float32" in hostile.dtypes
+    ]
+
+
 # name: (what it catches, logits, probabilities)
 _SOFT: Dict[str, Tuple[str, Rows, Rows]] = {
     "minus-infinity-without-probability": (
@@ -204,6 +224,20 @@ def _probabilities() -> List[Case]:
     ]
 
 
+def _weighted_probabilities() -> List[Case]:
+    return [
+        make(
+            f"hostile/{name}/probabilities/mean/weighted/float32",
+            Arguments(np.array(_WEIGHT, np.float32), -100, "mean", 0.0),
+            dtypes.from_float64(rows, "float32"),
+            dtypes.from_float64(target, "float32"),
+            tags=("hostile", "open-o1") if catches.startswith("O1") else ("hostile",),
+            note=catches,
+        )
+        for name, (catches, rows, target) in _SOFT.items()
+    ]
+
+
 def cases() -> List[Case]:
-    """Class indices, then class probabilities."""
-    return [*_indices(), *_probabilities()]
+    """Class indices, then class probabilities; without weights and with them."""
+    return [*_indices(), *_probabilities(), *_weighted_indices(), *_weighted_probabilities()]

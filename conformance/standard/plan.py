@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 import numpy as np
 
 from xent import dtypes
-from xent.conformance.case import Case
+from xent.conformance.case import DIFFERENTIABLE, Case
 from xent.conformance.standard import coverage, values
 from xent.spec import REDUCTIONS, Arguments
 
@@ -93,9 +93,7 @@ def build(plan: Plan) -> Case:
         arrange(target, plan.target_layout),
         tags=tags,
         # selected weights that cancel divide by 0 (S12): no gradient is defined there
-        gradients=()
-        if plan.weight == "weighted-cancelling" and plan.kind == "indices" and plan.reduction == "mean"
-        else ("input",),
+        differentiable=(plan.weight, plan.kind, plan.reduction) != ("weighted-cancelling", "indices", "mean"),
     )
 
 
@@ -110,11 +108,16 @@ def _ignoring(drawn: Array, classes: int, ignore_index: int, rows: str) -> Array
 
 def make(
     id: str, arguments: Arguments, input: Array, target: Array, *, tags: Sequence[str] = (),
-    gradients: Tuple[str, ...] = ("input",), note: str = "",
+    differentiable: bool = True, note: str = "",
 ) -> Case:  # fmt: skip
-    """A case that the specification accepts, with the tags that its arrays and arguments show, and its clauses."""
+    """A case that the specification accepts, with the tags that its arrays and arguments show, and its clauses.
+
+    It asks for every gradient that there is: with respect to input, class probabilities, and a weight that is given.
+    """
     found = _tags(arguments, input, target)
     tags = tuple(dict.fromkeys((*found, *tags)))
+    has = {"input": True, "target": dtypes.is_float(target), "weight": arguments.weight is not None}
+    gradients = tuple(name for name in DIFFERENTIABLE if has[name] and differentiable)
     return Case(id, arguments, input, target, tags, coverage.clauses(tags), gradients, note=note)
 
 

@@ -36,8 +36,15 @@ PROBES: Dict[str, List[Plan]] = {
         replace(plan, smoothing=0.1) for plan in (_PLAIN, replace(_PLAIN, target_dtype="int32"), _SOFT)
     ],
 }
+# Likewise, but these ask for every gradient that there is; those above for the one with respect to input, so that they
+# probe one entry and no other.
+GRADIENT_PROBES: Dict[str, List[Plan]] = {
+    "index_gradients": [replace(_PLAIN, weight="weighted", smoothing=smoothing) for smoothing in (0.0, 0.1)],
+    "probability_gradients": [replace(_SOFT, weight="weighted")],
+}
 
 
 def cases() -> List[Case]:
     """All probes but that of a non-negative ignore_index with probabilities, which refusals.py holds (S8)."""
-    return [build(plan) for plans in PROBES.values() for plan in plans]
+    probes = [replace(build(plan), gradients=("input",)) for plans in PROBES.values() for plan in plans]
+    return probes + [build(plan) for plans in GRADIENT_PROBES.values() for plan in plans]

@@ -113,6 +113,28 @@ def test_show_prints_numbers_bound_and_a_script_that_runs(tmp_path):
     assert "0.693147" in ran.stdout
 
 
+def test_a_vector_that_asks_for_gradients_by_target_and_weight_is_judged_on_them_and_shown(tmp_path):
+    vector = {
+        "id": "mine/all",
+        "spec": {"weight": {"dtype": "float32", "data": [1, 2]}, "reduction": "sum"},
+        "input": {"dtype": "float32", "data": [[0, 0]]},
+        "target": {"dtype": "float32", "data": [[0.5, 0.5]]},
+        "gradients": ["input", "target", "weight"],
+    }
+    path = vectors(tmp_path / "my.json", vector)
+    done = xent("run", "--only", "numpy", "--vectors", path, "--out", "out", "--check", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (verdict,) = json.loads((tmp_path / "out/report.json").read_text())["verdicts"]
+    assert "gradient of target within" in verdict["reason"]
+    assert "gradient of weight within" in verdict["reason"]
+    shown = xent("show", "mine/all", "--in", "out", cwd=tmp_path).stdout
+    for words in ("gradient of target", "1.386294", "gradient of weight", "0.34657359", "sum over rows"):
+        assert words in shown, words
+    told = json.loads(xent("show", "mine/all", "--in", "out", "--json", cwd=tmp_path).stdout)
+    assert told["gradients"]["weight"]["exact"] == pytest.approx([0.34657359] * 2)
+    assert set(told["implementations"]["numpy"]["record"]["gradients"]) == {"target", "weight"}
+
+
 def test_show_gives_a_clause_and_its_place_and_every_text_letter_by_letter(tmp_path):
     clause = "torch-2.8/loss-indices/none"
     path = vectors(tmp_path / "my.json", {**VECTOR, "note": "w[bold] as [/b] written", "clauses": [clause]})

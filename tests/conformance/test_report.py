@@ -58,6 +58,11 @@ def test_the_json_keeps_to_its_schema(report):
         jsonschema.Draft202012Validator(schema).validate(back)
 
 
+def test_the_schema_knows_every_part_that_a_verdict_can_name():
+    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    assert tuple(schema["properties"]["verdicts"]["items"]["properties"]["parts"]["items"]["enum"]) == judge.PARTS
+
+
 def test_planned_is_judged_plus_skipped(report):
     for counts in report["summary"].values():
         assert sum(counts.values()) == report["case_set"]["count"] == 3

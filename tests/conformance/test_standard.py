@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # Pinned, because evidence is compared across machines and versions by this digest. It changes only when somebody means
 # to change the standard cases; then put the digest that the failing test prints here, and say why in the commit.
-DIGEST = "d4f5719011470c824c9cb790a50c3d5dc3577361c84b0d95dc290c8c38b8923c"
+DIGEST = "bb7bee0689459f17d705bf80145337b1c29f4d633b7ce23a68f08e3962ae4ba0"
 
 CASES = {case.id: case for case in standard.cases()}
 VALID = {id: case for id, case in CASES.items() if "error" not in case.tags}
@@ -196,6 +196,22 @@ def test_every_case_has_a_gradient_but_refusals_and_division_by_cancelled_weight
     assert len(VALID) - len(without) >= 1000
 
 
+def test_every_gradient_that_there_is_is_asked_for_but_by_the_probes_of_something_else() -> None:
+    probes = {case.id for case in tagged("capability")}
+    for case in VALID.values():
+        there = ["input"] + ["target"] * ("probabilities" in case.tags) + ["weight"] * ("weight" in case.tags)
+        if case.gradient and case.id not in probes:
+            assert list(case.gradients) == there, case.id
+        assert set(case.others) == set(case.gradients) - {"input"}, case.id
+    more = [case for case in VALID.values() if case.id in probes and case.others]
+    assert len(more) == 3
+    asked = Counter(name for case in VALID.values() for name in case.others)
+    assert asked["target"] >= 200
+    assert asked["weight"] >= 450
+    hostile_ones = Counter(name for case in tagged("hostile") for name in case.others)
+    assert min(hostile_ones["target"], hostile_ones["weight"]) >= 40
+
+
 def test_one_hot_twins_agree_where_both_divide_by_the_same() -> None:
     for reduction, equal in (("none", True), ("sum/weighted", True), ("mean/weighted", False)):
         results = []
@@ -280,6 +296,9 @@ def test_every_value_that_a_document_excludes_is_probed(name: str) -> None:
     capabilities = adapters.load(f"xent.adapters.{name}").capabilities
     probes = [case for case in CASES.values() if "capability" in case.tags]
     found = {f.entry for case in probes for f in capabilities.findings(case.arguments, case.input, case.target)}
+    for case in probes:
+        kind = "index" if "indices" in case.tags else "probability"
+        found |= {f"{kind}_gradients"} if capabilities.withheld(case.target, case.others) else set()
     entries = {field for field, entry in vars(capabilities).items() if entry is not None}
     assert entries
     assert found == entries

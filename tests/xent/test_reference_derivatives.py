@@ -69,6 +69,38 @@ def test_gradient_target_at_a_closed_class_is_infinite_unless_its_weight_is_0() 
     assert reference.gradient_target(Spec(f32([0, 1, 1]), reduction="sum"), x, p)[0, 0] == 0
 
 
+def test_gradient_weight_beside_a_closed_class_that_no_target_puts_weight_on() -> None:
+    x, y = np.array([[1, 0, 0.5], [-INF, 0, 1]]), np.array([0, 1])
+    got = reference.gradient_weight(Spec(np.array([1.0, 0, 0])), x, y)
+    # The mean is row 0's loss whatever its own weight; row 1 would add (its loss less the mean) a unit of weight.
+    losses = np.log(np.exp([1, 0, 0.5]).sum()) - 1, np.log1p(math.e)
+    assert got[[0, 2]].tolist() == [0, 0]
+    assert math.isclose(got[1], losses[1] - losses[0], rel_tol=1e-15)
+
+
+def test_gradient_weight_of_a_closed_class_is_infinite_where_a_target_puts_weight_on_it() -> None:
+    x, y = np.array([[-INF, 0.0], [0, 0]]), np.array([0, 1])
+    assert same(reference.gradient_weight(Spec(np.array([0.0, 1])), x, y), [INF, 0])  # the mean is log 2, of row 1
+    assert same(reference.gradient_weight(Spec(np.array([0.0, 1]), reduction="sum"), x, y), [INF, math.log(2)])
+    smooth = Spec(np.array([0.0, 1]), label_smoothing=0.5)
+    assert reference.gradient_weight(smooth, x, np.array([1, 1]))[0] == INF
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_no_zero_is_negative(reduction: str) -> None:
+    """Divided by a negative sum of weights, times a negative weight, and underflowed from below."""
+    x, p = np.array([[3.0, -INF, 0], [-INF, 1, 200]]), np.array([[1.0, 0, 0], [0, 0, 1]])
+    for y in (p, np.array([0, 2]), np.array([0, -100])):
+        for weight in ([-1.0, -2, -0.5], [-1.0, 0, 0], [1.0, -1, 1]):
+            for dtype in (np.float64, np.float16):
+                spec, logits = Spec(np.array(weight, dtype), reduction=reduction), x.astype(dtype)
+                found = [reference.value(spec, logits, y), reference.gradient(spec, logits, y)]
+                found += [reference.gradient_weight(spec, logits, y)]
+                found += [reference.gradient_target(spec, logits, y.astype(dtype))] if y is p else []
+                for array in found:
+                    assert not np.signbit(array[array == 0]).any(), (spec, array)
+
+
 def test_the_mean_over_one_row_does_not_depend_on_its_weight() -> None:
     assert same(reference.gradient_weight(Spec(W), X[:1], Y[:1]), [0, 0, 0])
 

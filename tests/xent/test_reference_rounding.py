@@ -11,7 +11,7 @@ import pytest
 from reference_cases import W, X, Y, f32, same
 
 from xent import dtypes, reference
-from xent.errors import SpecError, XentWarning
+from xent.errors import SpecError, SpecTypeError, XentWarning
 from xent.reference import rows
 from xent.reference.bounds import Approximation, compensated, long_double, pairwise, total
 from xent.reference.problem import Problem
@@ -154,6 +154,21 @@ def test_exact_is_what_value_and_gradient_round(reduction: str) -> None:
     assert reference.exact(spec, X, Y, False).gradient is None
     deep, labels = np.zeros((2, 3, 2, 2), np.float32), np.zeros((2, 2, 2), int)
     assert reference.exact(spec, deep, labels, True).gradient.shape == deep.shape  # type: ignore[union-attr]  # given
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_exact_has_the_gradients_of_target_and_weight_too(reduction: str) -> None:
+    spec, deep = Spec(W, reduction=reduction, label_smoothing=0.1), np.ones((2, 3, 4), np.float32)
+    soft = f32(np.full((2, 3, 4), 0.25))
+    found = reference.exact(spec, deep, soft, False, ("target", "weight")).gradients
+    assert found["target"].shape == deep.shape
+    assert same(found["target"].astype(np.float32), reference.gradient_target(spec, deep, soft))
+    assert same(found["weight"].astype(np.float32), reference.gradient_weight(spec, deep, soft))
+    assert reference.exact(spec, X, Y, True).gradients == {}
+    with pytest.raises(SpecTypeError, match="class indices"):
+        reference.exact(spec, X, Y, True, ("target",))
+    with pytest.raises(SpecTypeError, match="weight is None"):
+        reference.exact(Spec(), X, Y, True, ("weight",))
 
 
 def test_exact_of_nothing_selected_and_of_no_rows() -> None:

@@ -16,13 +16,13 @@ What S9 to S14 leave to be said:
 - O1: a coefficient of 0 takes a -inf logit out of value and gradient. The derivatives with respect to that
   coefficient's own probability or weight are infinite there unless its other factors are 0.
 - nan and infinite class probabilities (a warning under S7) propagate as in IEEE arithmetic.
-- A result that is exactly 0 is +0.
+- Every result that is 0 is +0, one that underflows from below too.
 """
 
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Collection, Mapping, NamedTuple
 
 import numpy as np
 
@@ -31,12 +31,12 @@ from ..dtypes import Array
 from ..errors import SpecTypeError
 from ..spec import CrossEntropySpec
 from .bounds import Approximation, total
+from .derivatives import form_of_weight, of_probabilities, of_weight
 from .oracle import BUDGET, Oracle
-from .precise import added
 from .problem import Problem
 from .rounding import rounded
-from .rows import coefficients, gradients, softmax, surprises, weighed
-from .sums import class_sums, difference, joined, losses, per_row, reduced, scaled
+from .rows import coefficients, gradients, softmax, weighed
+from .sums import joined, losses, per_row, reduced
 
 __all__ = ["BUDGET", "Exact", "exact", "gradient", "gradient_target", "gradient_weight", "value"]
 
@@ -47,10 +47,12 @@ class Exact(NamedTuple):
     Attributes:
         value: the loss, shape () or, without reduction, the target's index shape.
         gradient: of the summed loss with respect to input, input's shape; None where not asked for.
+        gradients: those with respect to "target" (its shape) and "weight" (C), where asked for.
     """
 
     value: Array
     gradient: Array | None
+    gradients: Mapping[str, Array]
 
 
 def value(spec: CrossEntropySpec, input: Array, target: Array) -> Array:
@@ -100,21 +102,14 @@ def gradient_target(spec: CrossEntropySpec, input: Array, target: Array) -> Arra
     Args and Raises: those of `value`; SpecTypeError for class indices.
     """
     problem = Problem.of(spec, input, target)
-    if problem.labels is not None:
-        raise SpecTypeError(
-            "class indices have no gradient; target must be class probabilities",
-            argument="target", received=str(target.dtype), rule="S7", clause="torch-2.8/target-probabilities/shape",
-        )  # fmt: skip
+    _expect_probabilities(problem, target)
     name, divisor = dtypes.name(target), problem.divisor()
     oracle = Oracle(problem, name)
     weight = np.ones(problem.classes) if problem.weight is None else problem.weight
     keep = 1 - Fraction(problem.smoothing)
-    factors = (1 - np.longdouble(problem.smoothing)) * weight.astype(np.longdouble)
     result = np.empty((problem.rows, problem.classes), dtype=dtypes.dtype(name))
     for rows in problem.chunks():
-        chunk = softmax(problem, rows)
-        numbers = per_row(divisor, scaled(surprises(chunk), factors[:, None]), chunk.ignored)
-        numbers.value[:, chunk.invalid], numbers.error[:, chunk.invalid] = np.nan, 0
+        numbers = of_probabilities(problem, softmax(problem, rows), divisor)
         oracle.round(result, rows, numbers, lambda row, c: row.surprise(c).times(keep * Fraction(float(weight[c]))))
     return _in_form_of(target, problem.like_input(result))
 
@@ -126,53 +121,71 @@ def gradient_weight(spec: CrossEntropySpec, input: Array, target: Array) -> Arra
 
     Args and Raises: those of `value`; SpecTypeError where the spec has no weight.
     """
-    problem = Problem.of(spec, input, target)
-    if spec.weight is None:
-        raise SpecTypeError(
-            "weight is None, which has no gradient; give a weight of ones",
-            argument="weight", received="None", rule="S1", clause="torch-2.8/weight/size",
-        )  # fmt: skip
-    name, divisor = dtypes.name(spec.weight), problem.divisor()
+    problem, like = Problem.of(spec, input, target), _expect_weight(spec)
+    name = dtypes.name(like)
     oracle = Oracle(problem, name)
-    numbers = class_sums(problem)
-    shares = np.zeros(problem.classes, dtype=np.int64)  # d divisor / d weight
-    if problem.reduction == "mean" and problem.labels is not None:
-        shares = problem.counts()
-        numbers = difference(numbers, scaled(reduced(problem, losses(problem)), shares))
-    column = Approximation(numbers.value[:, None], numbers.error[:, None])
-    numbers = per_row(divisor, column, np.zeros(1, dtype=bool))
-    result, certain = rounded(Approximation(numbers.value[:, 0], numbers.error[:, 0]), name)
+    result, certain = rounded(of_weight(problem, problem.divisor()), name)
     if not certain.all() and oracle.affords(problem.rows):
         for c in np.flatnonzero(~certain).tolist():
-            form = added(oracle.row(n).surprise(c).times(oracle.row(n).probability(c)) for n in oracle.selected)
-            if shares[c]:
-                form = added([form, oracle.sum_of_losses.times(-int(shares[c]) / oracle.divisor)])
-            result[c] = oracle.number(form)
-    return _in_form_of(spec.weight, result)
+            result[c] = oracle.number(form_of_weight(problem, oracle, c))
+    return _in_form_of(like, result)
 
 
-def exact(spec: CrossEntropySpec, input: Array, target: Array, gradient: bool) -> Exact:
-    """Value and gradient as long doubles, not rounded: for the judge. No mpmath: a relative error of about 1e-18 of the
-    terms that add up (where long double is wider than float64).
+def exact(spec: CrossEntropySpec, input: Array, target: Array, gradient: bool, others: Collection[str] = ()) -> Exact:
+    """Value and gradients as long doubles, not rounded: for the judge. No mpmath: a relative error of about 1e-18 of
+    the terms that add up (where long double is wider than float64).
 
-    Args and Raises: those of `value`.
+    Args:
+        gradient: whether the gradient with respect to input is wanted.
+        others: of "target" and "weight", what else is.
+
+    Args and Raises otherwise: those of `value`, `gradient_target` and `gradient_weight`.
     """
     problem = Problem.of(spec, input, target)
+    if "target" in others:
+        _expect_probabilities(problem, target)
     divisor = problem.divisor()
-    parts, slopes = [], []
+    parts, slopes, of_target = [], [], []
     for rows in problem.chunks():
         chunk, a = softmax(problem, rows), coefficients(problem, rows, problem.weight)
         parts.append(total(weighed(chunk, a)))
         if gradient:
             slopes.append(per_row(divisor, gradients(chunk, a), chunk.ignored).value.T)
+        if "target" in others:
+            of_target.append(of_probabilities(problem, chunk, divisor).value.T)
     numbers = reduced(problem, joined(parts)).value
     result = numbers.reshape(problem.places if problem.reduction == "none" else ())
-    if not gradient:
-        return Exact(result, None)
     empty = np.zeros((0, problem.classes), dtype=np.longdouble)
-    return Exact(result, problem.like_input(np.concatenate([empty, *slopes])))
+    found = {}
+    if "target" in others:
+        found["target"] = problem.like_input(np.concatenate([empty, *of_target]))
+    if "weight" in others:
+        _expect_weight(spec)
+        found["weight"] = of_weight(problem, divisor).value
+    return Exact(result, problem.like_input(np.concatenate([empty, *slopes])) if gradient else None, found)
+
+
+def _expect_probabilities(problem: Problem, target: Array) -> None:
+    if problem.labels is not None:
+        raise SpecTypeError(
+            "class indices have no gradient; target must be class probabilities",
+            argument="target", received=str(target.dtype), rule="S7", clause="torch-2.8/target-probabilities/shape",
+        )  # fmt: skip
+
+
+def _expect_weight(spec: CrossEntropySpec) -> Array:
+    if spec.weight is None:
+        raise SpecTypeError(
+            "weight is None, which has no gradient; give a weight of ones",
+            argument="weight", received="None", rule="S1", clause="torch-2.8/weight/size",
+        )  # fmt: skip
+    return spec.weight
 
 
 def _in_form_of(model: Array, result: Array) -> Array:
-    """An array, 0-d ones too, with bfloat16 in the form that came in: ml_dtypes' or the structured bits."""
-    return result.view(model.dtype) if model.dtype.names else np.asarray(result)
+    """An array, 0-d ones too, no zero of it -0, with bfloat16 in the form that came in: ml_dtypes' or the structured
+    bits."""
+    bits = dtypes.bits(result)
+    bits[bits << bits.dtype.type(1) == 0] = 0  # all but the sign
+    result = dtypes.from_bits(bits, dtypes.name(result))
+    return result.view(model.dtype) if model.dtype.names else result

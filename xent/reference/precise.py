@@ -94,6 +94,11 @@ class PreciseRow:
             return Form()
         return Form(-self._distance(c), (Part(Fraction(1), self._log),))
 
+    def term(self, c: int) -> Form:
+        """y'[c] (-log p[c]): 0 where y' is, on a -inf logit too (O1)."""
+        probability = self.probability(c)
+        return self.surprise(c).times(probability) if probability else Form()
+
     def loss(self) -> Form:
         """The row's loss; coefficients on -inf logits are all 0, or it would not be finite."""
         a = self._weighted()

@@ -163,7 +163,7 @@ def weighed(chunk: Softmax, a: Coefficients) -> Approximation:
         value = np.where(a.value == 0, 0, a.value * minus_log.value)
         error = a.scale * (minus_log.error + (a.rough + 2) * _UNIT * np.where(chunk.closed, 0, minus_log.value))
         value[:, chunk.invalid] = np.nan
-        demanded = ((a.value != 0) & chunk.closed) | chunk.invalid | a.odd
+        demanded = ((a.value != 0) & chunk.closed) | chunk.invalid | ~np.isfinite(a.value)
         error = np.where(np.isfinite(value) & np.isfinite(error), error, np.longdouble(np.inf))
         demanded |= a.scale == 0
     return Approximation(value, np.where(demanded, np.longdouble(0), error))
@@ -183,6 +183,9 @@ def gradients(chunk: Softmax, a: Coefficients) -> Approximation:
         # 0 where nothing rounds: at a sure prediction S - a[k] is exactly 0, and a[k] (1 - p[k]) is all that is left.
         others_error = _UNIT * (np.abs(difference) + np.abs(others)) + a.sum.error + a.rough * _UNIT * a.scale
         towards = chunk.exponential * others
+        if a.odd.any():  # no exponential is 0 but that of a closed class, however far below long double it lies
+            others = np.where(np.isfinite(difference), others, difference)  # inf has no low part
+            towards = np.where(np.isfinite(others) | chunk.closed, chunk.exponential * others, others)
         value = (towards - a.value * away) / normaliser
         drift = np.minimum(-chunk.distance, _FARTHEST) + FUNCTION + 4
         error = np.abs(towards) * _UNIT * drift + chunk.exponential * others_error + FUNCTION * TINY * np.abs(others)
