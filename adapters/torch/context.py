@@ -30,6 +30,13 @@ def plain(*tensors: Optional[Tensor]) -> bool:
     return True
 
 
+def may_differentiate(*tensors: Optional[Tensor]) -> bool:
+    """Whether a derivative with respect to one of these tensors may be asked for. Transforms don't tell: yes, then."""
+    if any(tensor is not None and tensor.requires_grad for tensor in tensors):
+        return True
+    return not is_compiling() and (_in_transform() or _forward_mode._current_level >= 0)
+
+
 def computed_in(input: Tensor) -> Any:
     """The dtype of computation."""
     return torch.float64 if input.dtype is torch.float64 else torch.float32

@@ -102,10 +102,11 @@ def cross_entropy(
     problem = problem_of(x, places, labels, some_ignored, weight, spec)
     recorded = torch.is_grad_enabled()
     if small or input.numel() == 0 or (recorded and any(t is not None and t.requires_grad for t in (target, weight))):
-        # torch's own loss came out as nan or an infinity: float64 tells what is truly one from an overflow.
-        wide = torch.float64 if small else context.computed_in(input)
+        closed, far = values.closed_or_far(x) if input.numel() else (False, False)
+        # Where torch's own loss came out as nan or an infinity, float64 tells what is truly one from an overflow.
+        wide = torch.float64 if small or far else context.computed_in(input)
         problem = problem.to(wide)
-        value = composed.reduced(composed.losses(x.to(wide), problem), problem, spec.reduction)
+        value = composed.reduced(composed.losses(x.to(wide), problem, closed), problem, spec.reduction)
     elif recorded and input.requires_grad:
         value = fused.Fused.apply(x, problem, spec.reduction)
     else:

@@ -14,6 +14,7 @@ from .native import as_array
 torch: Any = framework("torch")
 Tensor = Any
 
+_FAR = 1e38  # less than half of float32's largest number
 FEW = 64  # numbers up to which a list is faster than a kernel
 _NAMES = {
     getattr(torch, name): name
@@ -114,6 +115,19 @@ def masked(labels: Tensor, ignore_index: int) -> Labels:
     """Labels of which some may be ignored."""
     ignored = labels == ignore_index
     return Labels(labels.masked_fill(ignored, 0), ignored)
+
+
+def closed_or_far(x: Tensor) -> Tuple[bool, bool]:
+    """Whether logits hold anything but finite numbers, and whether their distances may overflow float32.
+
+    Args:
+        x: on the CPU, not empty.
+    """
+    low, high = (number.item() for number in x.detach().aminmax())  # a nan comes out as nan
+    closed = not (math.isfinite(low) and math.isfinite(high))
+    if closed:
+        low, high = (number.item() for number in x.detach().nan_to_num(0, 0, 0).aminmax())
+    return closed, high - low > _FAR
 
 
 def assert_in_range(target: Tensor, safe: Tensor, classes: int, ignore_index: int, compiling: bool) -> None:

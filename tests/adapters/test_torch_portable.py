@@ -13,7 +13,7 @@ from xent.adapters import checks
 from xent.errors import SpecTypeError, SpecValueError
 from xent.spec import CrossEntropySpec
 
-SCRIPTS = {"check_torch_portable.py": 16, "check_torch_portable_native.py": 19}
+SCRIPTS = {"check_torch_portable.py": 16, "check_torch_portable_native.py": 19, "check_torch_portable_closed.py": 9}
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
