@@ -22,13 +22,17 @@ def losses(x: Tensor, problem: Problem, closed: bool = True) -> Tensor:
     """
     if problem.ignored is not None:
         x = x.masked_fill(problem.ignored.unsqueeze(1), 0)  # whatever stands there, its gradient is exactly 0
-    return of_log_p(torch.log_softmax(x, 1), problem, closed)
+    log_p = torch.log_softmax(x, 1)
+    return of_log_p(log_p, log_p.amax(1), problem, closed)
 
 
-def of_log_p(log_p: Tensor, problem: Problem, closed: bool = True, elsewhere: Optional[Tensor] = None) -> Tensor:
+def of_log_p(
+    log_p: Tensor, level: Tensor, problem: Problem, closed: bool = True, elsewhere: Optional[Tensor] = None
+) -> Tensor:
     """The same from the logarithms of the softmax, finite in ignored rows.
 
     Args:
+        level: a number of each row that is nan where the row is (S13), else finite.
         elsewhere: rows whose label is none of these classes, where they are not all; None for no such rows.
     """
     along = problem.along(log_p)
@@ -36,7 +40,7 @@ def of_log_p(log_p: Tensor, problem: Problem, closed: bool = True, elsewhere: Op
     term = torch.mul if not closed else products.limit if both else _opened
     # nan in rows with nan or +inf, and where all classes are closed (S13), else 0. With weights its gradient counts
     # too: where a mean divides by 0 it is nan, also in a row whose every term is left out (S12, O1).
-    result = 0 * (log_p if along is not None else log_p.detach()).amax(1)
+    result = 0 * (level if along is not None else level.detach())
     if both and along is not None:
         result = result + result.detach() * nothing(problem.weight)  # nan for every weight, not for the label's alone
     share, keep = problem.smoothing / problem.classes, 1 - problem.smoothing

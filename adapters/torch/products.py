@@ -68,13 +68,28 @@ class _CoefficientForward(_Coefficient):
         return along_left * right + left * along_right
 
 
+def _adapted(product: Any) -> Any:
+    """The product as torch before 2.0 knows functions: forward itself records, and there is no torch.func."""
+    if hasattr(torch.autograd.Function, "setup_context"):
+        return product
+
+    def forward(ctx: Any, left: Tensor, right: Tensor) -> Tensor:
+        product.setup_context(ctx, (left, right), None)
+        return product.forward(left, right)
+
+    return type(product.__name__, (product,), {"forward": staticmethod(forward)})
+
+
+_LIMIT, _COEFFICIENT = _adapted(_LimitForward), _adapted(_CoefficientForward)
+
+
 def limit(coefficient: Tensor, number: Tensor) -> Tensor:
     """coefficient * number, where a coefficient of 0 makes an infinite number count 0 (O1). They may broadcast."""
-    product = _Limit if context.is_compiling() else _LimitForward
+    product = _Limit if context.is_compiling() else _LIMIT
     return product.apply(*torch.broadcast_tensors(coefficient, number))
 
 
 def coefficient(left: Tensor, right: Tensor) -> Tensor:
     """left * right as IEEE has it; a factor of 0 makes an infinite gradient 0 on its way to the other one."""
-    product = _Coefficient if context.is_compiling() else _CoefficientForward
+    product = _Coefficient if context.is_compiling() else _COEFFICIENT
     return product.apply(*torch.broadcast_tensors(left, right))

@@ -75,7 +75,7 @@ class Case:
     def check(self, loss, what):
         input, target, weight = self.tensors()
         value = loss(input, target, weight, *self.rest())
-        what = f"{what} {self.spec} {self.input!r} {self.target!r}"
+        what = f"{what} {self.spec}"
         self.near(value, self.right[0], f"value {what}")
         leaves = [tensor for tensor in (input, target, weight) if tensor is not None and tensor.requires_grad]
         found = torch.autograd.grad(value, leaves, torch.ones_like(value))
@@ -113,7 +113,7 @@ def drawn_cases_by_each_way():
 
 
 def large_problems():
-    for seed, kind in itertools.product(range(8), ("probabilities", "indices")):
+    for seed, kind in itertools.product(range(3), ("probabilities", "indices")):
         case = Case(seed, kind, classes=64, rows=300)
         case.check(cross_entropy, f"large, seed {seed} {kind}")
 
@@ -139,7 +139,7 @@ def far_logits_of_large_problems_are_not_closed():
 
 
 def compiled():
-    for seed, kind in itertools.product(range(30, 40), ("probabilities", "indices")):
+    for seed, kind in itertools.product(range(30, 35), ("probabilities", "indices")):
         torch.compiler.reset()
         loss = torch.compile(cross_entropy, fullgraph=True, backend="aot_eager")
         Case(seed, kind).check(loss, f"compiled, seed {seed} {kind}")
@@ -197,6 +197,7 @@ def mixed_second_derivatives():
 
 
 if __name__ == "__main__":
+    torch.set_num_threads(1)  # the problems are small, and threads wait for one another on a busy machine
     run(
         one_row_by_hand,
         drawn_cases_by_each_way,

@@ -1,0 +1,323 @@
+"""The portable loss in the real torch where logits are a DTensor over 2 to 4 gloo processes, against the oracle on the
+whole tensor: value and every gradient."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+
+import numpy as np
+import torch
+from adapter_checks import raised, same
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.tensor import DTensor, Partial, Replicate, Shard, distribute_tensor
+from torch.distributed.tensor.parallel import loss_parallel
+from torch_portable import near
+from torch_processes import run
+
+from xent import dtypes, reference
+from xent.adapters.torch import CrossEntropyLoss, cross_entropy, linear_cross_entropy, native
+from xent.errors import SpecIndexError, SpecTypeError, SpecValueError
+from xent.spec import CrossEntropySpec
+
+INF, NAN = float("inf"), float("nan")
+FLOATS = ("float32", "float32", "float64", "float16", "bfloat16")
+
+
+def line(world):
+    return init_device_mesh("cpu", (world,))
+
+
+class Case:
+    """A spec with input and target, drawn from a seed, the same in every process; then as DTensors over a mesh."""
+
+    def __init__(self, seed, rank=None):
+        draw = self.draw = np.random.RandomState(seed)
+        rank = rank or draw.choice([1, 2, 2, 3, 4])
+        classes, rows = draw.choice([1, 2, 5, 6, 17]), draw.choice([0, 1, 2, 5, 6])
+        shape = (classes,) if rank == 1 else (rows, classes, 2, 3)[:rank]
+        places = shape[:1] + shape[2:] if rank > 1 else ()
+        logits = draw.standard_normal(shape) * draw.choice([1.0, 30.0])
+        logits = np.where(draw.rand(*shape) < draw.choice([0.0, 0.0, 0.3]), -INF, logits)
+        if draw.rand() < 0.15 and logits.size:
+            logits.flat[draw.randint(logits.size)] = draw.choice([NAN, INF])
+        self.input = dtypes.from_float64(logits, draw.choice(FLOATS))
+        if draw.rand() < 0.4:
+            values = np.where(draw.rand(*shape) < 0.3, 0.0, draw.rand(*shape))
+            self.target = dtypes.from_float64(values, draw.choice(FLOATS))
+        else:
+            dropped = draw.choice([0.0, 0.3, 0.3, 1.0])
+            self.target = np.where(draw.rand(*places) < dropped, -100, draw.randint(0, classes, places))
+            self.target = self.target.astype(draw.choice(["int64", "int32", "int8"]))
+        weight = None
+        if draw.rand() < 0.6:
+            weight = np.where(draw.rand(classes) < 0.3, 0.0, draw.choice([1.0, 0.25, -0.5], classes))
+            weight = dtypes.from_float64(weight, draw.choice(FLOATS))
+        reduction, smoothing = draw.choice(["none", "mean", "sum"]), draw.choice([0.0, 0.0, 0.25, 1.0])
+        self.spec = CrossEntropySpec(weight, -100, str(reduction), float(smoothing))
+
+    def check(self, mesh, placements, what):
+        """Value and gradients of the loss over these placements, with target and weight in some form."""
+        draw = self.draw
+        input, target = native.as_tensor(torch, self.input), native.as_tensor(torch, self.target)
+        weight = None if self.spec.weight is None else native.as_tensor(torch, self.spec.weight)
+        leaves = [distribute_tensor(input, mesh, placements, src_data_rank=None).requires_grad_()]
+        form = draw.choice(["alike", "replicated", "plain", "plain"])
+        if form != "plain":
+            likes = [Replicate()] * mesh.ndim
+            if form == "alike":
+                likes = placements if target.is_floating_point() else self.places(placements)
+            target = distribute_tensor(target, mesh, likes, src_data_rank=None)
+        if target.is_floating_point():
+            leaves.append(target.requires_grad_())
+        if weight is not None:
+            of_weight = draw.choice(["plain", "plain", "replicated", "sharded"])
+            if of_weight != "plain":
+                likes = [Shard(0) if of_weight == "sharded" else Replicate()] * mesh.ndim
+                weight = distribute_tensor(weight, mesh, likes, src_data_rank=None)
+            if draw.rand() < 0.5:
+                leaves.append(weight.requires_grad_())
+        parallel = loss_parallel() if draw.rand() < 0.5 else contextlib.nullcontext()
+        what = f"{what} {placements} target {form} {self.spec}"
+        with parallel:
+            value = cross_entropy(
+                leaves[0], target, weight, self.spec.ignore_index, self.spec.reduction, self.spec.label_smoothing
+            )
+            found = torch.autograd.grad(value, leaves, torch.ones_like(value))
+        where = self.places(placements) if self.spec.reduction == "none" else [Replicate()] * mesh.ndim
+        same(list(value.placements), where, what)
+        arguments = self.spec, self.input, self.target
+        self.near(value, reference.value(*arguments), f"value {what}")
+        self.near(found[0], reference.gradient(*arguments), f"gradient {what}")
+        rest = iter(found[1:])
+        if target.requires_grad:
+            self.near(next(rest), reference.gradient_target(*arguments), f"target's gradient {what}")
+        if weight is not None and weight.requires_grad:
+            self.near(next(rest), reference.gradient_weight(*arguments), f"weight's gradient {what}")
+
+    def places(self, placements):
+        """Where labels and losses lie for logits with these placements."""
+        return [index_placement(placement, self.input.ndim) for placement in placements]
+
+    def near(self, found, right, what):
+        whole = found.full_tensor() if isinstance(found, DTensor) else found
+        computed = "float64" if dtypes.name(self.input) == "float64" else "float32"
+        near(native.as_array(torch, whole), right, what, computed)
+
+
+def index_placement(placement, rank):
+    """Where labels lie for logits of that rank with this placement."""
+    if not isinstance(placement, Shard) or placement.dim == min(1, rank - 1):
+        return Replicate()
+    return Shard(max(0, placement.dim - 1))
+
+
+def rows_and_classes_over_processes(world):
+    mesh = line(world)
+    for seed in range(50):
+        case = Case(seed)
+        for placement in (Replicate(), *(Shard(dim) for dim in range(case.input.ndim))):
+            case.check(mesh, [placement], f"seed {seed}")
+
+
+def meshes_of_two_dimensions(world):
+    mesh = init_device_mesh("cpu", (2, 2))
+    for seed in range(20):
+        case = Case(seed, rank=(2, 3)[seed % 2])
+        kinds = (Replicate(), Shard(0), Shard(1), Shard(2))[: case.input.ndim + 1]
+        for placements in itertools.product(kinds, kinds):
+            case.check(mesh, list(placements), f"seed {seed}")
+
+
+meshes_of_two_dimensions.worlds = (4,)
+
+
+def means_are_of_the_whole(world):
+    """By hand: where processes ignore different numbers of rows, the mean of their means is another number."""
+    mesh = line(world)
+    input, target = torch.arange(24.0).reshape(6, 4).sin(), torch.tensor([0, -100, -100, 3, 1, 2])
+    right = torch.nn.functional.cross_entropy(input, target)
+    for placement in (Replicate(), Shard(0), Shard(1)):
+        logits = distribute_tensor(input, mesh, [placement]).requires_grad_()
+        likes = [index_placement(placement, 2)]
+        for loss in (cross_entropy, CrossEntropyLoss()):
+            value = loss(logits, distribute_tensor(target, mesh, likes))
+            torch.testing.assert_close(value.full_tensor(), right)
+            torch.testing.assert_close(value.to_local(), right)
+            value.backward()
+        alone = input.clone().requires_grad_()
+        torch.nn.functional.cross_entropy(alone, target).backward()
+        torch.testing.assert_close(logits.grad.full_tensor(), 2 * alone.grad)
+        same(logits.grad.placements, (placement,))
+
+
+def a_bad_label_is_refused_everywhere(world):
+    mesh, rank = line(world), torch.distributed.get_rank()
+    input, target = torch.randn(world * 2, 5), torch.zeros(world * 2, dtype=torch.int64)
+    for bad, dtype in ((5, torch.int64), (-1, torch.int32), (2**64 - 100, torch.uint64)):
+        # The last process alone holds it under Shard(0).
+        target = torch.tensor([0] * (world * 2 - 1) + [bad], dtype=dtype)
+        for placement in (Replicate(), Shard(0), Shard(1)):
+            logits = distribute_tensor(input, mesh, [placement], src_data_rank=None)
+            likes = [index_placement(placement, 2)]
+            for labels in (target, distribute_tensor(target, mesh, likes, src_data_rank=None)):
+                error = raised(cross_entropy, logits, labels)
+                assert isinstance(error, SpecIndexError), repr(error)
+                assert f"target[{2 * world - 1}] is {bad}, outside [0, 5)" in str(error), error
+    copies = torch.zeros(world * 2, dtype=torch.int64)
+    copies[0] = 7 if rank == 0 else 0  # the same tensor, it was promised
+    for placement in (Replicate(), Shard(1)):
+        error = raised(cross_entropy, distribute_tensor(input, mesh, [placement], src_data_rank=None), copies)
+        assert isinstance(error, SpecIndexError), repr(error)
+    # Everyone is still in step.
+    logits = distribute_tensor(input, mesh, [Shard(0)], src_data_rank=None)
+    assert cross_entropy(logits, torch.zeros(world * 2, dtype=torch.int64)).isfinite().item()
+
+
+def forms_are_refused_everywhere(world):
+    mesh = line(world)
+    input, target = torch.randn(world * 2, 5), torch.zeros(world * 2, dtype=torch.int64)
+    logits = distribute_tensor(input, mesh, [Shard(0)], src_data_rank=None)
+    own = raised(cross_entropy, logits, target[:2])
+    assert isinstance(own, SpecValueError), repr(own)
+    assert "must have shape" in str(own), own
+    assert "DTensor.from_local(target, mesh, placements)" in str(own), own
+    plain = raised(cross_entropy, input, distribute_tensor(target, mesh, [Shard(0)], src_data_rank=None))
+    assert isinstance(plain, SpecTypeError), repr(plain)
+    assert "input must be a DTensor" in str(plain), plain
+    for arguments in ((torch.ones(4),), (torch.tensor([1.0, 1, 1, 1, NAN]),), (None, -100, "avg"), (None, True)):
+        assert isinstance(raised(cross_entropy, logits, target, *arguments), (SpecTypeError, SpecValueError))
+
+
+def without_validation(world):
+    mesh = line(world)
+    input, target = torch.randn(6, 5), torch.tensor([0, 1, -100, 3, 4, -100])
+    for placement in (Replicate(), Shard(0), Shard(1)):
+        logits = distribute_tensor(input, mesh, [placement], src_data_rank=None)
+        found = cross_entropy(logits, target, validate=False)
+        torch.testing.assert_close(found.to_local(), cross_entropy(input, target))
+
+
+def partial_sums_and_shares_of_local_tensors(world):
+    mesh, rank = line(world), torch.distributed.get_rank()
+    parts = torch.randn(world, 6, 5)
+    target = torch.tensor([0, 1, -100, 3, 4, -100])
+    right = cross_entropy(parts.sum(0), target)
+    leaf = parts[rank].clone().requires_grad_()
+    value = cross_entropy(DTensor.from_local(leaf, mesh, [Partial()]), target)
+    torch.testing.assert_close(value.to_local(), right)
+    value.backward()
+    whole = parts.sum(0).requires_grad_()
+    cross_entropy(whole, target).backward()
+    torch.testing.assert_close(leaf.grad, whole.grad)
+    leaf = parts[rank].clone().requires_grad_()
+    value = cross_entropy(DTensor.from_local(leaf, mesh, [Shard(0)]), target.repeat(world), label_smoothing=0.1)
+    value.backward()
+    whole = parts.flatten(0, 1).requires_grad_()
+    cross_entropy(whole, target.repeat(world), label_smoothing=0.1).backward()
+    torch.testing.assert_close(leaf.grad, whole.grad[6 * rank : 6 * rank + 6])
+
+
+def parameters_and_messages_on_their_way(world):
+    mesh = line(world)
+    input, target = torch.randn(6, 5), torch.tensor([0, 1, -100, 3, 4, -100])
+    alone = input.clone().requires_grad_()
+    cross_entropy(alone, target, label_smoothing=0.1).backward()
+    for placement, to in itertools.product((Shard(0), Shard(1)), (Replicate(), Shard(0), Shard(1))):
+        leaf = torch.nn.Parameter(distribute_tensor(input, mesh, [placement]))
+        for logits in (leaf, leaf.redistribute(placements=[to], async_op=True)):
+            leaf.grad = None
+            cross_entropy(logits, target, label_smoothing=0.1).backward()
+            torch.testing.assert_close(leaf.grad.full_tensor(), alone.grad)
+
+
+def far_logits_and_large_weights(world):
+    """Sums that overflow float32 although the loss does not."""
+    mesh, case = line(world), Case(1, rank=2)
+    case.input = np.float32([[3e38, -1e38, 0, 0, 0, 0], [1e4, -1e4, 0, 0, 0, 0], [3e38, 0, 0, 0, 0, 0]])
+    case.target = np.array([2, 1, 1])
+    for placement in (Replicate(), Shard(0), Shard(1)):
+        for weight, smoothing, reduction in itertools.product(
+            (None, np.full(6, 0.125, np.float32)), (0.0, 0.1), ("none", "mean")
+        ):
+            case.spec = CrossEntropySpec(weight, -100, reduction, smoothing)
+            case.check(mesh, [placement], "far")
+        case.spec = CrossEntropySpec(np.float32([2e38, 1e38, 3e38, 1e38, 1e38, 3e38]))
+        near_input, case.input = case.input, np.float32([[0, 1, 2, 3, 4, 5]] * 3)
+        case.check(mesh, [placement], "large weights")
+        case.input = near_input
+
+
+def modules_with_weights(world):
+    mesh = line(world)
+    weight, input, target = torch.rand(5), torch.randn(6, 5), torch.tensor([0, 1, 2, 3, 4, -100])
+    right = cross_entropy(input, target, weight)
+    for held in (weight, distribute_tensor(weight, mesh, [Replicate()]), distribute_tensor(weight, mesh, [Shard(0)])):
+        found = CrossEntropyLoss(held)(distribute_tensor(input, mesh, [Shard(1)]), target)
+        torch.testing.assert_close(found.to_local(), right)
+
+
+def second_derivatives(world):
+    """Of the loss over a mesh, along a direction, against those of the whole tensor alone."""
+    mesh = line(world)
+    input, along = torch.randn(2, 5, 6, dtype=torch.double)
+    target = torch.tensor([0, 1, -100, 3, 4])
+    for arguments in ({}, {"label_smoothing": 0.1, "weight": torch.arange(1.0, 7.0).double()}):
+        alone = input.clone().requires_grad_()
+        (slope,) = torch.autograd.grad(cross_entropy(alone, target, **arguments) ** 2, alone, create_graph=True)
+        (right,) = torch.autograd.grad((slope * along).sum(), alone)
+        for placement in (Replicate(), Shard(0), Shard(1)):
+            leaf = distribute_tensor(input, mesh, [placement], src_data_rank=None).requires_grad_()
+            value = cross_entropy(leaf, target, **arguments)
+            (slope,) = torch.autograd.grad(value**2, leaf, create_graph=True)
+            direction = distribute_tensor(along, mesh, [placement], src_data_rank=None)
+            (found,) = torch.autograd.grad((slope * direction).sum(), leaf)
+            torch.testing.assert_close(found.full_tensor(), right)
+
+
+def linear_layers_over_classes(world):
+    mesh = line(world)
+    hidden, projection = torch.randn(6, 4), torch.randn(7, 4)
+    target = torch.tensor([0, 1, -100, 3, 4, 6])
+    alone = [hidden.clone().requires_grad_(), projection.clone().requires_grad_()]
+    right = linear_cross_entropy(*alone, target, label_smoothing=0.1)
+    right.backward()
+    for of_hidden, of_projection in ((Replicate(), Shard(0)), (Shard(0), Replicate())):
+        leaves = [
+            distribute_tensor(hidden, mesh, [of_hidden], src_data_rank=None).requires_grad_(),
+            distribute_tensor(projection, mesh, [of_projection], src_data_rank=None).requires_grad_(),
+        ]
+        value = linear_cross_entropy(*leaves, target, label_smoothing=0.1)
+        torch.testing.assert_close(value.full_tensor(), right)
+        value.backward()
+        for leaf, whole in zip(leaves, alone, strict=True):
+            torch.testing.assert_close(leaf.grad.full_tensor(), whole.grad)
+
+
+def compiled_code_breaks_its_graph(world):
+    mesh = line(world)
+    input, target = torch.arange(30.0).reshape(6, 5).sin(), torch.tensor([0, 1, -100, 3, 4, -100])
+    compiled = torch.compile(lambda x, y: cross_entropy(2 * x, y), backend="aot_eager")
+    for placement in (Replicate(), Shard(0), Shard(1)):
+        logits = distribute_tensor(input, mesh, [placement], src_data_rank=None)
+        torch.testing.assert_close(compiled(logits, target).full_tensor(), cross_entropy(2 * input, target))
+
+
+compiled_code_breaks_its_graph.worlds = (2,)
+
+if __name__ == "__main__":
+    run(
+        means_are_of_the_whole,
+        rows_and_classes_over_processes,
+        meshes_of_two_dimensions,
+        a_bad_label_is_refused_everywhere,
+        forms_are_refused_everywhere,
+        without_validation,
+        partial_sums_and_shares_of_local_tensors,
+        parameters_and_messages_on_their_way,
+        far_logits_and_large_weights,
+        modules_with_weights,
+        second_derivatives,
+        linear_layers_over_classes,
+        compiled_code_breaks_its_graph,
+    )
