@@ -11,89 +11,17 @@ All processes of the mesh make the call, and all of them raise what it raises.
 from __future__ import annotations
 
 import math
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Optional, Tuple
 
 from xent.adapters import checks
-from xent.errors import SpecIndexError, SpecTypeError, SpecValueError
+from xent.errors import SpecError, SpecIndexError, SpecTypeError, SpecValueError
 from xent.spec import CrossEntropySpec
 
 from . import collectives, composed, context, portable, values
 from .collectives import Groups, shared, summed
+from .meshes import Layout
 from .native import as_array
 from .problem import Problem, Tensor, torch
-
-
-class Layout(NamedTuple):
-    """Where a tensor of logits lies.
-
-    Attributes:
-        mesh: the DeviceMesh.
-        logits: the placements that the loss works on: Replicate or Shard.
-        places: those of labels and of losses before reduction.
-        rows: of the dimensions of the mesh that share out rows.
-        classes: of those that share out classes.
-        rest: of the others, which hold the same.
-        held: the first class that this process holds, and how many.
-    """
-
-    mesh: Any
-    logits: Tuple[Any, ...]
-    places: Tuple[Any, ...]
-    rows: Groups
-    classes: Groups
-    rest: Groups
-    held: Tuple[int, int]
-
-    @classmethod
-    def of(cls, input: Any) -> Layout:
-        """The layout for a DTensor of logits. Partial sums and shards in an order of their own count as Replicate."""
-        tensor = torch.distributed.tensor
-        mesh, axis = input.device_mesh, min(1, input.dim() - 1)
-        logits: List[Any] = []
-        places: List[Any] = []
-        groups: Dict[str, List[Any]] = {"rows": [], "classes": [], "rest": []}
-        start, count = 0, input.shape[axis]
-        for dimension, placement in enumerate(input.placements):
-            kind = "rest"
-            logits.append(tensor.Replicate())
-            places.append(tensor.Replicate())
-            if type(placement) is tensor.Shard:
-                dim = placement.dim % input.dim()
-                kind, logits[-1] = "classes" if dim == axis else "rows", tensor.Shard(dim)
-                if kind == "classes":  # shares as torch.chunk makes them
-                    size = -(-count // mesh.size(dimension))
-                    before = min(size * mesh.get_local_rank(dimension), count)
-                    start, count = start + before, min(size, count - before)
-                else:
-                    places[-1] = tensor.Shard(max(0, dim - 1))
-            if mesh.size(dimension) > 1:
-                groups[kind].append(mesh.get_group(dimension))
-        rows, classes, rest = map(tuple, groups.values())
-        return cls(mesh, tuple(logits), tuple(places), rows, classes, rest, (start, count))
-
-    @property
-    def everyone(self) -> Groups:
-        return self.rows + self.classes + self.rest
-
-    def share(self, tensor: Tensor, placements: Tuple[Any, ...]) -> Tensor:
-        """This process's share of a DTensor, or of a tensor that every process holds as a whole; differentiable."""
-        distributed = torch.distributed.tensor
-        if isinstance(tensor, distributed.DTensor) and tensor.device_mesh != self.mesh:
-            tensor = tensor.full_tensor()
-        if not isinstance(tensor, distributed.DTensor):
-            everywhere = [distributed.Replicate()] * self.mesh.ndim
-            tensor = distributed.DTensor.from_local(tensor, self.mesh, everywhere, run_check=False)
-        if tuple(tensor.placements) != placements:
-            tensor = tensor.redistribute(self.mesh, placements)
-        local = tensor.to_local()
-        return local if type(local) is torch.Tensor else local.clone()  # one that a message is still on its way to
-
-    def whole(self, share: Tensor, placements: Tuple[Any, ...], shape: Tuple[int, ...]) -> Any:
-        """The DTensor of that shape of which every process has its share."""
-        strides = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
-        return torch.distributed.tensor.DTensor.from_local(
-            share, self.mesh, placements, run_check=False, shape=torch.Size(shape), stride=tuple(strides)
-        )
 
 
 def _cross_entropy(input: Any, target: Any, weight: Any, arguments: Tuple[Any, Any, Any], validate: bool) -> Any:
@@ -180,39 +108,49 @@ def _checked(
         shape: of the whole input.
     """
     looked = logits.device.type == "cpu"
-    greatest = values.check_weight(weight) if weight is not None and looked else 1.0
-    wrong, far = torch.zeros((), device=logits.device), False
-    if not form.probabilities and goal.numel() > 0:
-        own = goal.reshape(-1)
-        labels = own.to(torch.int64)
-        if looked:
-            try:
-                values.survey(own, labels, form.classes, spec.ignore_index, (len(own), form.classes))
-            except SpecIndexError:
-                wrong += 1
-        else:
-            wrong += ~values.in_range(values.masked(labels, spec.ignore_index).safe, form.classes).all()
+    refusal: Optional[SpecError] = None
+    far, wrong = False, logits.new_zeros((), dtype=torch.float64)
     if looked:
-        far = portable.is_far(values.spread(logits)[1], greatest, math.prod(shape))
-    seen = collectives.largest(torch.stack([wrong, torch.full_like(wrong, far)]), layout.everyone)
+        try:
+            greatest = values.check_weight(weight) if weight is not None else 1.0
+            far = portable.is_far(values.spread(logits)[1], greatest, math.prod(shape))
+            if not form.probabilities and goal.numel() > 0:
+                own = goal.reshape(-1)
+                values.survey(own, own.to(torch.int64), form.classes, spec.ignore_index, (len(own), form.classes))
+        except SpecError as error:  # kept until all processes know
+            refusal, wrong = error, wrong + 1
+    elif not form.probabilities:
+        safe = values.masked(goal.to(torch.int64), spec.ignore_index).safe
+        wrong = wrong + ~values.in_range(safe, form.classes).all()
+    count = math.prod(shape)
+    told = torch.stack([wrong, *wrong.new_tensor([far, count, -count])])
+    told = collectives.largest(told, layout.everyone)
     if not looked:
-        torch._assert_async(seen[0] == 0, values.out_of_range(form.classes, spec.ignore_index))
+        torch._assert_async(told[0] == 0, values.out_of_range(form.classes, spec.ignore_index))
         return False
-    anywhere, far = seen.tolist()
+    anywhere, far, most, least = told.tolist()
     if anywhere:
-        _refuse(goal, spec, form, layout, shape)
+        if not form.probabilities and most == -least:  # else the processes disagree about the shape of the whole
+            _refuse_labels(goal, spec, form, layout, shape)
+        raise refusal or _others_refusal()
     return bool(far)
 
 
-def _refuse(goal: Tensor, spec: CrossEntropySpec, form: checks.Form, layout: Layout, shape: Tuple[int, ...]) -> None:
-    """Raises SpecIndexError with the place and the number of bad class indices in the whole target."""
+def _refuse_labels(
+    goal: Tensor, spec: CrossEntropySpec, form: checks.Form, layout: Layout, shape: Tuple[int, ...]
+) -> None:
+    """Raises SpecIndexError with the place and the number of bad class indices in the whole target, if there are."""
     unsigned = str(goal.dtype) == "torch.uint64"
     labels = goal.view(torch.int64) if unsigned else goal.to(torch.int64)
     whole = layout.whole(labels, layout.places, form.places).full_tensor()
     checks.refuse_labels(shape, as_array(torch, whole.view(goal.dtype) if unsigned else whole), spec.ignore_index)
-    clause = "torch-2.8/target-indices/range"  # only a process that should hold the same target holds another one
-    message = f"{values.out_of_range(form.classes, spec.ignore_index)} in another process's copy of target"
-    raise SpecIndexError(f"{message} (S6, {clause})", argument="target", received=message, rule="S6", clause=clause)
+
+
+def _others_refusal() -> SpecError:
+    """For what this process itself would not refuse."""
+    clause = "torch-2.8/target-indices/range"
+    message = "target or weight hold numbers on another process of the mesh that it refuses; its own error says which"
+    return SpecIndexError(f"{message} (S6, S1, {clause})", argument="target", received="", rule="S6", clause=clause)
 
 
 def _rows(

@@ -17,7 +17,7 @@ SCRIPTS = {
     "check_torch_portable.py": 16,
     "check_torch_portable_native.py": 19,
     "check_torch_portable_closed.py": 9,
-    "check_torch_distributed.py": 24,
+    "check_torch_distributed.py": 26,
 }
 
 

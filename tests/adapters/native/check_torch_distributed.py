@@ -3,7 +3,6 @@ whole tensor: value and every gradient."""
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 
 import numpy as np
@@ -11,105 +10,18 @@ import torch
 from adapter_checks import raised, same
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import DTensor, Partial, Replicate, Shard, distribute_tensor
-from torch.distributed.tensor.parallel import loss_parallel
-from torch_portable import near
+from torch_mesh_cases import Case, index_placement
 from torch_processes import run
 
-from xent import dtypes, reference
-from xent.adapters.torch import CrossEntropyLoss, cross_entropy, linear_cross_entropy, native
-from xent.errors import SpecIndexError, SpecTypeError, SpecValueError
+from xent.adapters.torch import CrossEntropyLoss, cross_entropy, linear_cross_entropy
+from xent.errors import SpecError, SpecIndexError, SpecTypeError, SpecValueError
 from xent.spec import CrossEntropySpec
 
-INF, NAN = float("inf"), float("nan")
-FLOATS = ("float32", "float32", "float64", "float16", "bfloat16")
+NAN = float("nan")
 
 
 def line(world):
     return init_device_mesh("cpu", (world,))
-
-
-class Case:
-    """A spec with input and target, drawn from a seed, the same in every process; then as DTensors over a mesh."""
-
-    def __init__(self, seed, rank=None):
-        draw = self.draw = np.random.RandomState(seed)
-        rank = rank or draw.choice([1, 2, 2, 3, 4])
-        classes, rows = draw.choice([1, 2, 5, 6, 17]), draw.choice([0, 1, 2, 5, 6])
-        shape = (classes,) if rank == 1 else (rows, classes, 2, 3)[:rank]
-        places = shape[:1] + shape[2:] if rank > 1 else ()
-        logits = draw.standard_normal(shape) * draw.choice([1.0, 30.0])
-        logits = np.where(draw.rand(*shape) < draw.choice([0.0, 0.0, 0.3]), -INF, logits)
-        if draw.rand() < 0.15 and logits.size:
-            logits.flat[draw.randint(logits.size)] = draw.choice([NAN, INF])
-        self.input = dtypes.from_float64(logits, draw.choice(FLOATS))
-        if draw.rand() < 0.4:
-            values = np.where(draw.rand(*shape) < 0.3, 0.0, draw.rand(*shape))
-            self.target = dtypes.from_float64(values, draw.choice(FLOATS))
-        else:
-            dropped = draw.choice([0.0, 0.3, 0.3, 1.0])
-            self.target = np.where(draw.rand(*places) < dropped, -100, draw.randint(0, classes, places))
-            self.target = self.target.astype(draw.choice(["int64", "int32", "int8"]))
-        weight = None
-        if draw.rand() < 0.6:
-            weight = np.where(draw.rand(classes) < 0.3, 0.0, draw.choice([1.0, 0.25, -0.5], classes))
-            weight = dtypes.from_float64(weight, draw.choice(FLOATS))
-        reduction, smoothing = draw.choice(["none", "mean", "sum"]), draw.choice([0.0, 0.0, 0.25, 1.0])
-        self.spec = CrossEntropySpec(weight, -100, str(reduction), float(smoothing))
-
-    def check(self, mesh, placements, what):
-        """Value and gradients of the loss over these placements, with target and weight in some form."""
-        draw = self.draw
-        input, target = native.as_tensor(torch, self.input), native.as_tensor(torch, self.target)
-        weight = None if self.spec.weight is None else native.as_tensor(torch, self.spec.weight)
-        leaves = [distribute_tensor(input, mesh, placements, src_data_rank=None).requires_grad_()]
-        form = draw.choice(["alike", "replicated", "plain", "plain"])
-        if form != "plain":
-            likes = [Replicate()] * mesh.ndim
-            if form == "alike":
-                likes = placements if target.is_floating_point() else self.places(placements)
-            target = distribute_tensor(target, mesh, likes, src_data_rank=None)
-        if target.is_floating_point():
-            leaves.append(target.requires_grad_())
-        if weight is not None:
-            of_weight = draw.choice(["plain", "plain", "replicated", "sharded"])
-            if of_weight != "plain":
-                likes = [Shard(0) if of_weight == "sharded" else Replicate()] * mesh.ndim
-                weight = distribute_tensor(weight, mesh, likes, src_data_rank=None)
-            if draw.rand() < 0.5:
-                leaves.append(weight.requires_grad_())
-        parallel = loss_parallel() if draw.rand() < 0.5 else contextlib.nullcontext()
-        what = f"{what} {placements} target {form} {self.spec}"
-        with parallel:
-            value = cross_entropy(
-                leaves[0], target, weight, self.spec.ignore_index, self.spec.reduction, self.spec.label_smoothing
-            )
-            found = torch.autograd.grad(value, leaves, torch.ones_like(value))
-        where = self.places(placements) if self.spec.reduction == "none" else [Replicate()] * mesh.ndim
-        same(list(value.placements), where, what)
-        arguments = self.spec, self.input, self.target
-        self.near(value, reference.value(*arguments), f"value {what}")
-        self.near(found[0], reference.gradient(*arguments), f"gradient {what}")
-        rest = iter(found[1:])
-        if target.requires_grad:
-            self.near(next(rest), reference.gradient_target(*arguments), f"target's gradient {what}")
-        if weight is not None and weight.requires_grad:
-            self.near(next(rest), reference.gradient_weight(*arguments), f"weight's gradient {what}")
-
-    def places(self, placements):
-        """Where labels and losses lie for logits with these placements."""
-        return [index_placement(placement, self.input.ndim) for placement in placements]
-
-    def near(self, found, right, what):
-        whole = found.full_tensor() if isinstance(found, DTensor) else found
-        computed = "float64" if dtypes.name(self.input) == "float64" else "float32"
-        near(native.as_array(torch, whole), right, what, computed)
-
-
-def index_placement(placement, rank):
-    """Where labels lie for logits of that rank with this placement."""
-    if not isinstance(placement, Shard) or placement.dim == min(1, rank - 1):
-        return Replicate()
-    return Shard(max(0, placement.dim - 1))
 
 
 def rows_and_classes_over_processes(world):
@@ -151,6 +63,11 @@ def means_are_of_the_whole(world):
         same(logits.grad.placements, (placement,))
 
 
+def input_over(mesh, input):
+    """The logits over the rows' dimension."""
+    return distribute_tensor(input, mesh, [Shard(0)], src_data_rank=None)
+
+
 def a_bad_label_is_refused_everywhere(world):
     mesh, rank = line(world), torch.distributed.get_rank()
     input, target = torch.randn(world * 2, 5), torch.zeros(world * 2, dtype=torch.int64)
@@ -169,15 +86,21 @@ def a_bad_label_is_refused_everywhere(world):
     for placement in (Replicate(), Shard(1)):
         error = raised(cross_entropy, distribute_tensor(input, mesh, [placement], src_data_rank=None), copies)
         assert isinstance(error, SpecIndexError), repr(error)
+    weight = torch.ones(5) if rank else torch.full((5,), NAN)
+    shares = DTensor.from_local(input[: 2 + rank], mesh, [Shard(0)])  # nobody said what the shape of the whole is
+    labels = DTensor.from_local(torch.full((2 + rank,), 5 if rank else 0), mesh, [Shard(0)])
+    for arguments in ((input_over(mesh, input), target.to(torch.int64) * 0, weight), (shares, labels)):
+        error = raised(cross_entropy, *arguments)
+        assert isinstance(error, SpecError), repr(error)
     # Everyone is still in step.
-    logits = distribute_tensor(input, mesh, [Shard(0)], src_data_rank=None)
+    logits = input_over(mesh, input)
     assert cross_entropy(logits, torch.zeros(world * 2, dtype=torch.int64)).isfinite().item()
 
 
 def forms_are_refused_everywhere(world):
     mesh = line(world)
     input, target = torch.randn(world * 2, 5), torch.zeros(world * 2, dtype=torch.int64)
-    logits = distribute_tensor(input, mesh, [Shard(0)], src_data_rank=None)
+    logits = input_over(mesh, input)
     own = raised(cross_entropy, logits, target[:2])
     assert isinstance(own, SpecValueError), repr(own)
     assert "must have shape" in str(own), own
@@ -275,6 +198,17 @@ def second_derivatives(world):
             torch.testing.assert_close(found.full_tensor(), right)
 
 
+def without_gradients(world):
+    mesh = line(world)
+    input, target = torch.randn(6, 5), torch.tensor([0, 1, -100, 3, 4, -100])
+    for placement, mode in itertools.product((Replicate(), Shard(0), Shard(1)), (torch.no_grad, torch.inference_mode)):
+        leaf = distribute_tensor(input, mesh, [placement], src_data_rank=None).requires_grad_()
+        with mode():
+            value = cross_entropy(leaf, target, label_smoothing=0.1)
+        torch.testing.assert_close(value.to_local(), cross_entropy(input, target, label_smoothing=0.1))
+        assert not value.requires_grad
+
+
 def linear_layers_over_classes(world):
     mesh = line(world)
     hidden, projection = torch.randn(6, 4), torch.randn(7, 4)
@@ -318,6 +252,7 @@ if __name__ == "__main__":
         far_logits_and_large_weights,
         modules_with_weights,
         second_derivatives,
+        without_gradients,
         linear_layers_over_classes,
         compiled_code_breaks_its_graph,
     )
