@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any, Optional
 
 from xent.adapters.framework import framework
@@ -28,6 +29,26 @@ def plain(*tensors: Optional[Tensor]) -> bool:
         if isinstance(tensor, torch.Tensor) and (type(tensor) not in _TYPES or tensor.device.type != "cpu"):
             return False
     return True
+
+
+def distributed(*tensors: Optional[Tensor]) -> bool:
+    """Whether one of the tensors is a DTensor; whoever holds one has imported its module."""
+    if all(tensor is None or type(tensor) in _TYPES for tensor in tensors):
+        return False
+    module = sys.modules.get("torch.distributed.tensor")
+    return module is not None and any(isinstance(tensor, module.DTensor) for tensor in tensors)
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """A DTensor gathered; any other tensor as it is."""
+    return tensor.full_tensor() if distributed(tensor) else tensor
+
+
+def may_differentiate(*tensors: Optional[Tensor]) -> bool:
+    """Whether a derivative with respect to one of these tensors may be asked for. Transforms don't tell: yes, then."""
+    if any(tensor is not None and tensor.requires_grad for tensor in tensors):
+        return True
+    return not is_compiling() and (_in_transform() or _forward_mode._current_level >= 0)
 
 
 def computed_in(input: Tensor) -> Any:

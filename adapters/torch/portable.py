@@ -1,10 +1,11 @@
 """The loss with the specification's semantics (S1 to S14, our answers to O1 to O3), made of torch's own operators.
 
-Three ways to compute it, and nothing but time and memory depends on the choice:
+Four ways to compute it, and nothing but time and memory depends on the choice:
 
 - small problems on the CPU go to torch.nn.functional.cross_entropy, which has the least overhead, wherever its answer
   is known to be right: finite, with none but finite logits in ignored rows;
 - large ones on the CPU to `fused`: loss and gradient in one sweep, one tensor of the logits' size;
+- logits that lie over several processes to `distributed`, which computes the rows of each by one of the others;
 - everything else to `composed`: torch.compile, torch.func, forward-mode derivatives, other devices, gradients with
   respect to weight or class probabilities, and what the first way gives up on.
 
@@ -29,7 +30,7 @@ torch: Any = framework("torch")
 Tensor = Any
 
 _SMALL = 1 << 14  # logits up to which torch's own loss is faster
-_HUGE = 1e37  # what sums of weights in float32 must stay below for torch's own loss
+_HUGE = 1e37  # what sums of weights and of losses must stay below in float32
 
 
 class CrossEntropyLoss(torch.nn.CrossEntropyLoss):  # type: ignore[misc]  # torch has no types where mypy runs
@@ -49,7 +50,7 @@ class CrossEntropyLoss(torch.nn.CrossEntropyLoss):  # type: ignore[misc]  # torc
         spec = CrossEntropySpec.from_legacy(
             size_average=size_average,
             reduce=reduce,
-            weight=None if weight is None or weight.is_meta else as_weight(weight),
+            weight=None if weight is None or weight.is_meta else as_weight(context.whole(weight)),
             ignore_index=ignore_index,
             reduction=reduction,
             label_smoothing=label_smoothing,
@@ -85,6 +86,12 @@ def cross_entropy(
     if size_average is not None or reduce is not None:
         reduction = CrossEntropySpec.from_legacy(size_average=size_average, reduce=reduce).reduction
     if not context.plain(input, target, weight):
+        if context.distributed(input, target, weight):
+            from . import distributed
+
+            return distributed.cross_entropy(
+                input, target, weight, (ignore_index, reduction, label_smoothing), validate
+            )
         return _traced(input, target, weight, (ignore_index, reduction, label_smoothing), validate)
     spec = checks.arguments(ignore_index, reduction, label_smoothing)
     form = values.form_of(input, target, weight, spec.ignore_index, cached=True)
@@ -98,14 +105,16 @@ def cross_entropy(
     x, places = input, target
     if input.dim() != 2:
         classes_last = input.dim() > 2 and not input.is_contiguous() and input.movedim(1, -1).is_contiguous()
-        x, places = _arranged(input, classes_last), _arranged(target, classes_last) if labels is None else target
+        x, places = arranged(input, classes_last), arranged(target, classes_last) if labels is None else target
     problem = problem_of(x, places, labels, some_ignored, weight, spec)
     recorded = torch.is_grad_enabled()
     if small or input.numel() == 0 or (recorded and any(t is not None and t.requires_grad for t in (target, weight))):
-        # torch's own loss came out as nan or an infinity: float64 tells what is truly one from an overflow.
-        wide = torch.float64 if small else context.computed_in(input)
+        closed, spread = values.spread(x)
+        # Where torch's own loss came out as nan or an infinity, float64 tells what is truly one from an overflow.
+        far = small or is_far(spread, largest, input.numel())
+        wide = torch.float64 if far else context.computed_in(input)
         problem = problem.to(wide)
-        value = composed.reduced(composed.losses(x.to(wide), problem), problem, spec.reduction)
+        value = composed.reduced(composed.losses(x.to(wide), problem, closed), problem, spec.reduction)
     elif recorded and input.requires_grad:
         value = fused.Fused.apply(x, problem, spec.reduction)
     else:
@@ -123,6 +132,10 @@ docs.describe(
     "Where looking at values would wait for a device, or can't be traced, a class index out of range fails torch's"
     " asynchronous assertion, a RuntimeError; without `validate` whatever torch's kernels do about it happens.",
     "float16 and bfloat16 are computed in float32 and rounded once.",
+    "A DTensor of logits, of any placements, inside loss_parallel() or not, gives the loss of the whole tensor, with"
+    " target and weight as DTensors or as tensors that every process holds as a whole: a DTensor on the same mesh,"
+    ' Replicate for "mean" and "sum", for "none" sharded like the rows. Every process of the mesh makes the call, and'
+    " a class index out of range that one of them holds is refused on all. torch.compile breaks its graph there.",
 )
 
 
@@ -166,6 +179,16 @@ def problem_of(
     )
 
 
+def is_far(spread: float, largest: float, count: int) -> bool:
+    """Whether sums over so many logits may overflow float32.
+
+    Args:
+        spread: the greatest distance between two of them.
+        largest: the largest magnitude of a weight.
+    """
+    return not max(1.0, spread) * max(1.0, largest) * count < _HUGE
+
+
 def _small(
     input: Tensor, target: Tensor, weight: Optional[Tensor], spec: CrossEntropySpec, some_ignored: bool, largest: float
 ) -> Optional[Tensor]:
@@ -194,9 +217,9 @@ def _traced(
     """`composed`, without a branch on a value."""
     spec = CrossEntropySpec(None, *arguments)
     form = values.form_of(input, target, weight, spec.ignore_index, cached=False)
-    x = _arranged(input, False)
+    x = arranged(input, False)
     labels = None if form.probabilities else target.to(torch.int64)
-    problem = problem_of(x, _arranged(target, False) if labels is None else target, labels, True, weight, spec)
+    problem = problem_of(x, arranged(target, False) if labels is None else target, labels, True, weight, spec)
     if validate and problem.labels is not None:
         values.assert_in_range(target, problem.labels, form.classes, spec.ignore_index, context.is_compiling())
     wide = context.computed_in(input)
@@ -205,7 +228,7 @@ def _traced(
     return value.reshape(form.places if spec.reduction == "none" else ()).to(context.result_dtype(input))
 
 
-def _arranged(tensor: Tensor, classes_last: bool) -> Tensor:
+def arranged(tensor: Tensor, classes_last: bool) -> Tensor:
     """(C), (N, C) or (N, C, d1, ..., dK) as (N, C) or (N, C, S), as (N*S, C) where classes are last in memory."""
     if tensor.dim() < 3:
         return tensor if tensor.dim() == 2 else tensor.unsqueeze(0)

@@ -116,6 +116,17 @@ def masked(labels: Tensor, ignore_index: int) -> Labels:
     return Labels(labels.masked_fill(ignored, 0), ignored)
 
 
+def spread(x: Tensor) -> Tuple[bool, float]:
+    """Whether logits on the CPU hold anything but finite numbers, and the greatest distance between those that are."""
+    if x.numel() == 0:
+        return False, 0.0
+    low, high = (number.item() for number in x.detach().aminmax())  # a nan comes out as nan
+    closed = not (math.isfinite(low) and math.isfinite(high))
+    if closed:
+        low, high = (number.item() for number in x.detach().nan_to_num(0, 0, 0).aminmax())
+    return closed, high - low
+
+
 def assert_in_range(target: Tensor, safe: Tensor, classes: int, ignore_index: int, compiling: bool) -> None:
     """S6 where values can't be read at once: torch's asynchronous assertion, where torch has it.
 
@@ -133,8 +144,17 @@ def assert_in_range(target: Tensor, safe: Tensor, classes: int, ignore_index: in
                 target = target.reshape(-1)
                 survey(target, target.to(torch.int64), classes, ignore_index, (target.numel(), classes))
     elif hasattr(torch, "_assert_async") and not safe.is_meta:
-        in_range = ((safe >= 0) & (safe < classes)).all()
-        torch._assert_async(in_range, f"a class index is outside [0, {classes}) and not ignore_index {ignore_index}")
+        torch._assert_async(in_range(safe, classes).all(), out_of_range(classes, ignore_index))
+
+
+def in_range(safe: Tensor, classes: int) -> Tensor:
+    """Which class indices, 0 where ignored, are in [0, C)."""
+    return (safe >= 0) & (safe < classes)
+
+
+def out_of_range(classes: int, ignore_index: int) -> str:
+    """What is wrong where it can't be said which one."""
+    return f"a class index is outside [0, {classes}) and not ignore_index {ignore_index}"
 
 
 def _is_wrapped(tensor: Tensor) -> bool:

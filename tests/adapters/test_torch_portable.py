@@ -13,12 +13,17 @@ from xent.adapters import checks
 from xent.errors import SpecTypeError, SpecValueError
 from xent.spec import CrossEntropySpec
 
-SCRIPTS = {"check_torch_portable.py": 16, "check_torch_portable_native.py": 19}
+SCRIPTS = {
+    "check_torch_portable.py": 16,
+    "check_torch_portable_native.py": 19,
+    "check_torch_portable_closed.py": 9,
+    "check_torch_distributed.py": 26,
+}
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_portable_loss_in_torch(script, native_checks):
-    found = native_checks("torch", script)
+    found = native_checks("torch", script, timeout=600)
     failed = {check: message for check, message in found.items() if message}
     assert not failed, "\n".join(f"{check}: {message}" for check, message in failed.items())
     assert len(found) == SCRIPTS[script], sorted(found)

@@ -47,11 +47,11 @@ def compare(spec, input, target, what="", value_only=False, ways=WAYS):
             near(found.gradient, slope, f"{what} {name} gradient of {spec}")
 
 
-def near(found, expected, what):
-    """Same dtype and shape, nan and inf in the same places, numbers close."""
+def near(found, expected, what, computed="float64"):
+    """Same dtype and shape, nan and inf in the same places, numbers close for that dtype of computation."""
     assert dtypes.name(found) == dtypes.name(expected), f"{what}: {dtypes.name(found)}"
     assert found.shape == expected.shape, f"{what}: shape {found.shape}"
-    unit = max(dtypes.unit_roundoff(dtypes.name(expected)), 2.0**-40)
+    unit = max(dtypes.unit_roundoff(dtypes.name(expected)), dtypes.unit_roundoff(computed), 2.0**-40)
     found, expected = dtypes.to_float64(found), dtypes.to_float64(expected)
     same = (found == expected) | (np.isnan(found) & np.isnan(expected))
     both = np.isfinite(found) & np.isfinite(expected)
