@@ -20,8 +20,9 @@ from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
 import numpy as np
 
 from xent import dtypes
-from xent.errors import Unavailable
-from xent.spec import Finding
+from xent.errors import SpecTypeError, Unavailable
+from xent.refusals import Finding, shown
+from xent.spec import CrossEntropySpec
 
 __all__ = [
     "Capabilities", "Entry", "Evaluation", "cross_entropy", "framework_of", "layout", "load", "names", "phase",
@@ -308,13 +309,19 @@ def cross_entropy(input: Any, target: Any, spec: Any) -> Any:
         A tensor of the same framework, on input's device, differentiable there; from NumPy the oracle's array.
 
     Raises:
-        TypeError: `input` belongs to no framework that there is a portable loss for.
+        SpecTypeError: `input` belongs to no framework that there is a portable loss for, `target` to another one, or
+            `spec` is none.
         SpecError: what rules S1 to S8 refuse.
     """
+    if not isinstance(spec, CrossEntropySpec):
+        received = shown(spec)
+        message = f"spec must be a CrossEntropySpec, such as CrossEntropySpec(ignore_index=255); got {received}"
+        raise SpecTypeError(message, argument="spec", received=received, rule="schema", clause="")
     name = framework_of(input)
     if name is None:
-        kind = f"{type(input).__module__}.{type(input).__qualname__}"
-        raise TypeError(f"input must be a tensor of torch, mindspore or oneflow, or a NumPy array; got {kind}")
+        from .checks import kind_error  # a worker never needs it
+
+        raise kind_error("input", input, "tensor of torch, mindspore or oneflow, or a NumPy array", "numpy.asarray")
     if name == "numpy":
         from xent import reference
 

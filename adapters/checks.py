@@ -7,16 +7,22 @@ a refusal builds stand-ins of that shape and dtype, which take no memory, for xe
 
 from __future__ import annotations
 
+import numbers
+import reprlib
 from functools import lru_cache
 from typing import Any, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from xent import dtypes, spec
-from xent.errors import SpecError, SpecTypeError
+from xent import dtypes, findings, hints
+from xent.errors import SpecError, SpecTypeError, SpecValueError
+from xent.refusals import error_of, worded
 from xent.spec import CrossEntropySpec
 
 Shape = Tuple[int, ...]
+
+_RULES = {"weight": ("S1", "torch-2.8/weight/size"), "target": ("S6", "torch-2.8/target-indices/dtype")}
+_INPUT_RULE = ("S5", "torch-2.8/input/shape")  # of input and what makes it: hidden, projection, bias
 
 
 class Form(NamedTuple):
@@ -42,7 +48,8 @@ def arguments(ignore_index: Any, reduction: Any, label_smoothing: Any) -> CrossE
     try:
         return _arguments(ignore_index, reduction, label_smoothing)
     except TypeError:  # an argument that can't be a key of the cache, or one that the rules refuse
-        return CrossEntropySpec(None, ignore_index, reduction, label_smoothing)
+        pass
+    return CrossEntropySpec(None, ignore_index, reduction, label_smoothing)
 
 
 @lru_cache(maxsize=256, typed=True)  # typed: True is not 1, and 0.0 is not 0
@@ -89,6 +96,59 @@ cached_form_of = lru_cache(maxsize=1024)(form_of)
 """`form_of` through a cache: for shapes that are plain tuples (a compiler's symbolic shapes are no keys)."""
 
 
+def kind_error(argument: str, value: Any, tensor: str, make: str) -> SpecTypeError:
+    """What to raise for an argument that is no tensor of the framework.
+
+    Args:
+        argument: its name.
+        value: what was given: another framework's tensor, a NumPy array, a list, ...
+        tensor: what is needed, ``"torch.Tensor"``.
+        make: what makes one of NumPy arrays, lists and numbers, ``"torch.as_tensor"``.
+    """
+    rule, clause = _RULES.get(argument, _INPUT_RULE)
+    received = f"{type(value).__module__}.{type(value).__qualname__}"
+    described = received
+    if isinstance(value, (str, numbers.Number)):
+        described = f"{received} {reprlib.repr(value)}"
+    elif hasattr(value, "shape") and hasattr(value, "dtype"):
+        described = f"{received} of {value.dtype}, shape {tuple(value.shape)}"
+    hint = (hints.weight_kind(value) if argument == "weight" else "") or hints.conversion(argument, value, make)
+    message = worded(f"{argument} must be a {tensor}; got {described}", rule, clause, hint)
+    return SpecTypeError(message, argument=argument, received=received, rule=rule, clause=clause)
+
+
+def expect_floating(argument: str, dtype: str) -> None:
+    """Raises the SpecTypeError of S5 for a dtype that what makes logits can't have."""
+    if dtype not in dtypes.FLOATS:
+        raise _dtype_error(argument, dtype, hints.input_dtype(dtype, None, None, None))
+
+
+def projection_error(argument: str, must: str, received: str, hidden: Shape, projection: Shape) -> SpecValueError:
+    """What to raise where the shapes or dtypes of linear_cross_entropy's layer don't fit each other.
+
+    Args:
+        argument: the one to blame.
+        must: the rule, ``"must have shape (C, H) with hidden (..., H)"``.
+        received: the forms of all of them.
+        hidden, projection: their shapes.
+    """
+    rule, clause = _INPUT_RULE
+    hint = hints.projection_shape(hidden, projection)
+    message = worded(f"{argument} {must}; got {received}", rule, clause, hint)
+    return SpecValueError(message, argument=argument, received=received, rule=rule, clause=clause)
+
+
+def linear_target_error(rows: Shape, classes: int, target: Shape, probabilities: bool) -> SpecValueError:
+    """What to raise for a target that doesn't fit the logits (*rows, classes) of linear_cross_entropy."""
+    rule, kind = ("S7", "probabilities") if probabilities else ("S6", "indices")
+    clause, received = f"torch-2.8/target-{kind}/shape", f"shape {target}"
+    expected = (*rows, classes) if probabilities else rows
+    hint = hints.linear_target_shape(rows, classes, target, probabilities)
+    message = f"class {kind} for these logits must have shape {expected}; target has {received}"
+    message = worded(message, rule, clause, hint)
+    return SpecValueError(message, argument="target", received=received, rule=rule, clause=clause)
+
+
 def refuse_labels(input: Shape, target: dtypes.Array, ignore_index: int) -> None:
     """Raises the SpecIndexError of S6 for class indices that a framework's own test found out of range.
 
@@ -97,8 +157,8 @@ def refuse_labels(input: Shape, target: dtypes.Array, ignore_index: int) -> None
         target: the class indices, copied to NumPy: the call ends here, so the copy costs nobody.
         ignore_index: validated (S2).
     """
-    for finding in spec.target_findings(ignore_index, input, target):
-        raise spec.error(finding)
+    for finding in findings.target_findings(ignore_index, input, target):
+        raise error_of(finding)
 
 
 def refuse_weight(weight: dtypes.Array) -> None:
@@ -117,20 +177,20 @@ def _refusal(
 ) -> SpecError:
     if weight is not None:
         if weight_dtype not in dtypes.FLOATS:
-            return _dtype_error("weight", str(weight_dtype), "S1", "torch-2.8/weight/size")
+            return _dtype_error("weight", str(weight_dtype), hints.weight_dtype(str(weight_dtype)))
         if len(weight) != 1:
             refuse_weight(_stand_in(weight, str(weight_dtype)))
     if input_dtype not in dtypes.FLOATS:
-        return _dtype_error("input", input_dtype, "S5", "torch-2.8/input/shape")
+        return _dtype_error("input", input_dtype, hints.input_dtype(input_dtype, input, target_dtype, target))
     if target_dtype not in dtypes.FLOATS + dtypes.INTEGERS:
-        return _dtype_error("target", target_dtype, "S6", "torch-2.8/target-indices/dtype")
-    for finding in spec.input_findings(_stand_in(input, input_dtype)):
-        return spec.error(finding)
+        return _dtype_error("target", target_dtype, hints.target_dtype(target_dtype, target, input))
+    for finding in findings.input_findings(_stand_in(input, input_dtype)):
+        return error_of(finding)
     if weight is not None:
-        for finding in spec.weight_findings(_stand_in(weight, str(weight_dtype)), input):
-            return spec.error(finding)
-    findings = spec.target_findings(ignore_index, input, _stand_in(target, target_dtype))
-    return spec.error(next(findings))  # a form that all the rules allow never gets here
+        for finding in findings.weight_findings(_stand_in(weight, str(weight_dtype)), input):
+            return error_of(finding)
+    found = findings.target_findings(ignore_index, input, _stand_in(target, target_dtype))
+    return error_of(next(found))  # a form that all the rules allow never gets here
 
 
 def _stand_in(shape: Shape, dtype: str) -> dtypes.Array:
@@ -138,12 +198,13 @@ def _stand_in(shape: Shape, dtype: str) -> dtypes.Array:
     return np.broadcast_to(np.zeros((), dtype=dtypes.dtype(dtype)), shape)
 
 
-def _dtype_error(argument: str, dtype: str, rule: str, clause: str) -> SpecTypeError:
+def _dtype_error(argument: str, dtype: str, hint: str) -> SpecTypeError:
+    rule, clause = _RULES.get(argument, _INPUT_RULE)
     allowed = ", ".join(dtypes.FLOATS[:-1]) + " or " + dtypes.FLOATS[-1]
     if argument == "target":
         allowed = f"integer (class indices) or {allowed} (class probabilities)"
     return SpecTypeError(
-        f"{argument} must have dtype {allowed}; got {dtype} ({rule}, {clause})",
+        worded(f"{argument} must have dtype {allowed}; got {dtype}", rule, clause, hint),
         argument=argument,
         received=f"a tensor of {dtype}",
         rule=rule,

@@ -44,13 +44,13 @@ def framework_python() -> Callable[[str], str]:
 
 
 @pytest.fixture(scope="session")
-def native_checks(framework_python: Callable[[str], str]) -> Callable[[str, str], dict[str, str]]:
+def native_checks(framework_python: Callable[[str], str]) -> Callable[..., dict[str, str]]:
     """Runs tests/adapters/native/SCRIPT in a framework's interpreter: {check: "" or what failed}."""
 
-    def run(framework: str, script: str, timeout: float = 300) -> dict[str, str]:
+    def run(framework: str, script: str, *arguments: str, timeout: float = 300) -> dict[str, str]:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
         done = subprocess.run(
-            [framework_python(framework), str(NATIVE / script)],
+            [framework_python(framework), str(NATIVE / script), *arguments],
             capture_output=True, text=True, timeout=timeout, env=environment, check=False,
         )  # fmt: skip
         checks = {}

@@ -19,6 +19,7 @@ mindspore = framework("mindspore")
 mint = mindspore.mint
 number = mindspore.ops.scalar_to_tensor
 Cell: Any = mindspore.nn.Cell
+Tensor = mindspore.Tensor
 
 
 class Differentiable(Cell):  # type: ignore[misc]  # MindSpore has no types
@@ -74,6 +75,10 @@ def _checked(
     return checks.form_of(tuple(input), names[0], tuple(target), names[1], sizes, names[2], ignore_index).probabilities
 
 
+def _refuse_kind(argument: str, value: Any) -> None:
+    raise checks.kind_error(argument, value, "mindspore.Tensor", "mindspore.Tensor")
+
+
 def _wide() -> Any:
     """float64, which the kernels for Ascend do not know: float32 there."""
     return mindspore.float64 if mindspore.get_context("device_target") == "CPU" else mindspore.float32
@@ -93,6 +98,7 @@ def _is_none(value: Any) -> bool:
 
 # The compiler runs these while it makes the graph, and puts what they return into it.
 _check = mindspore.ops.constexpr(check=False)(_checked)
+_refuse = mindspore.ops.constexpr(check=False)(_refuse_kind)
 _dtype_of_computation = mindspore.ops.constexpr(check=False)(_wide)
 _holds_probabilities = mindspore.ops.constexpr(check=False)(_are_floating)
 _are_none = mindspore.ops.constexpr(check=False)(_has_no_places)
@@ -104,10 +110,20 @@ def compiling() -> Any:
     return _met_as_none(_is_none)
 
 
+def expect_tensor(argument: str, value: Any) -> None:
+    """Raises SpecTypeError for what is no tensor, while the graph is made."""
+    if not isinstance(value, Tensor):
+        _refuse(argument, value)
+
+
 def cross_entropy(
     input: Any, target: Any, weight: Any, ignore_index: int, reduction: str, label_smoothing: float
 ) -> Any:
-    """`portable.cross_entropy` with arguments that are checked already."""
+    """`portable.cross_entropy` with arguments that are checked already, but for input, target and weight."""
+    expect_tensor("input", input)
+    expect_tensor("target", target)
+    if weight is not None:
+        expect_tensor("weight", weight)
     unknown = mindspore.ops.functional.is_sequence_value_unknown(input.shape) or (
         mindspore.ops.functional.is_sequence_value_unknown(target.shape)
     )

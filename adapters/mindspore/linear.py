@@ -7,12 +7,12 @@ from typing import Any, List, Tuple
 
 import numpy as np
 
-from xent.errors import SpecValueError
+from xent import dtypes
 
 from .. import checks
 from ..framework import framework
 from . import compiled, composition, eager, tensors
-from .portable import check_weight, form_of
+from .portable import check_weight, dtype_name, expect_tensor, form_of
 
 mindspore = framework("mindspore")
 mint = mindspore.mint
@@ -57,6 +57,9 @@ def linear_cross_entropy(
         SpecError: what S1 to S8 refuse of these arguments and the logits' shape, and shapes that don't fit each other.
     """
     if compiled.compiling():
+        compiled.expect_tensor("hidden", hidden)
+        compiled.expect_tensor("projection", projection)
+        compiled.expect_tensor("target", target)
         logits = mint.matmul(hidden.reshape(-1, hidden.shape[-1]), mint.permute(projection, (1, 0)))
         shape = hidden.shape[:-1]
         loss = compiled.cross_entropy(
@@ -67,6 +70,8 @@ def linear_cross_entropy(
     spec = checks.arguments(ignore_index, reduction, label_smoothing)
     if weight is not None:
         check_weight(weight)
+    for argument, tensor in (("hidden", hidden), ("projection", projection), ("target", target)):
+        expect_tensor(argument, tensor)
     _check_shapes(hidden, projection, target)
     rows = hidden.reshape(-1, hidden.shape[-1])
     shape = (rows.shape[0], projection.shape[0])
@@ -81,18 +86,13 @@ def linear_cross_entropy(
 def _check_shapes(hidden: Any, projection: Any, target: Any) -> None:
     fits = hidden.ndim > 0 and projection.ndim == 2 and projection.shape[1] == hidden.shape[-1]
     if not fits or hidden.dtype != projection.dtype:
-        received = f"{hidden.shape} {hidden.dtype} and {projection.shape} {projection.dtype}"
-        raise SpecValueError(
-            f"hidden must be (..., H) and projection (C, H) of the same dtype; got {received} (S5)",
-            argument="projection", received=received, rule="S5", clause="torch-2.8/input/shape",
-        )  # fmt: skip
-    if target.shape not in (hidden.shape[:-1], (*hidden.shape[:-1], projection.shape[0])):
-        shape = (*hidden.shape[:-1], projection.shape[0])
-        raise SpecValueError(
-            f"target must hold class indices of shape {shape[:-1]} or class probabilities of shape {shape}; "
-            f"got shape {target.shape} (S6)",
-            argument="target", received=str(target.shape), rule="S6", clause="torch-2.8/target-indices/shape",
-        )  # fmt: skip
+        received = f"hidden {hidden.shape} {hidden.dtype}, projection {projection.shape} {projection.dtype}"
+        must = "must be (C, H) with hidden (..., H), of the same dtype"
+        raise checks.projection_error("projection", must, received, hidden.shape, projection.shape)
+    checks.expect_floating("hidden", dtype_name(hidden))
+    rows, classes = hidden.shape[:-1], projection.shape[0]
+    if target.shape not in (rows, (*rows, classes)):
+        raise checks.linear_target_error(rows, classes, target.shape, dtype_name(target) in dtypes.FLOATS)
 
 
 class Loss(Function):  # type: ignore[misc]  # MindSpore has no types

@@ -28,10 +28,17 @@ def dtype_name(tensor: Any) -> str:
     return _NAMES.get(tensor.dtype, str(tensor.dtype))
 
 
+def expect_tensor(argument: str, value: Any) -> None:
+    """Raises SpecTypeError for what is no tensor."""
+    if not isinstance(value, Tensor):
+        raise checks.kind_error(argument, value, "mindspore.Tensor", "mindspore.Tensor")
+
+
 def check_weight(weight: Any) -> None:
     """S1 as far as it needs no input. Raises SpecError."""
-    if not isinstance(weight, Tensor) or weight.dtype not in _NAMES or weight.ndim != 1:
-        checks.refuse_weight(as_array(mindspore, weight) if isinstance(weight, Tensor) else weight)
+    expect_tensor("weight", weight)
+    if weight.dtype not in _NAMES or weight.ndim != 1:
+        checks.refuse_weight(as_array(mindspore, weight))
     array = as_array(mindspore, weight)
     if not dtypes.is_float(array) or not bool((abs(dtypes.to_float64(array)) < float("inf")).all()):
         checks.refuse_weight(array)
@@ -41,6 +48,8 @@ def _call(
     input: Any, target: Any, weight: Any, ignore_index: int, reduction: str, label_smoothing: float, validate: bool
 ) -> Any:
     """The loss in PyNative. The arguments but not the tensors are checked."""
+    expect_tensor("input", input)
+    expect_tensor("target", target)
     form = form_of(input.shape, input, target, weight, ignore_index)
     call = eager.Call(form, weight, ignore_index, reduction, label_smoothing, validate)
     with eager.plain_dtypes():

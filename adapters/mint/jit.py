@@ -2,7 +2,8 @@
 
 On a CPU it runs what needs no kernel that is missing there (measured, 2.10.0): class indices with 2-D input and without
 label smoothing, and every class probability target. Of the rest MindSpore's own exception ("Kernel select failed") goes
-through. NEVER RUN on Ascend.
+through. With an ignore_index beyond int32 its gradient is that of MindSpore's CPU kernel, which reads class indices as
+int32: wrong, refused, or the end of the process (standin.py). NEVER RUN on Ascend.
 
 Each signature compiles for a fraction of a second: shapes and dtypes of input and target, and the spec, since its four
 arguments, the weight's numbers included, are constants of the graph. So this implementation runs a sample of the

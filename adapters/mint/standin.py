@@ -8,8 +8,13 @@ mint.nn.CrossEntropyLoss is Python in ``mindspore.ops.function.nn_func`` over a 
 | nllloss_2d_op | not registered | `kernels.nll_loss` |
 | nllloss_impl, 1-D input | refused | `kernels.nll_loss` |
 | nllloss_impl, 2-D, reduction none | ignored rows stay as the memory was, other tensors' numbers | `kernels.nll_loss` |
-| nllloss_impl, 2-D, mean and sum | runs | none: the CPU kernel |
+| nllloss_impl, 2-D, mean and sum, uint8 target | refused | `kernels.nll_loss` |
+| nllloss_impl, 2-D, mean and sum, ignore_index beyond int32 | its gradient is wrong (below) | `kernels.nll_loss` |
+| nllloss_impl, 2-D, mean and sum, else | runs | none: the CPU kernel |
 | masked_fill_op | refuses the int 0 that mint passes | the CPU kernel, with 0 in input's dtype |
+
+The CPU's NLLLossGrad reads class indices as int32. One of int64 that is ignored and does not fit gets a class's
+gradient, is refused, or is taken for a place outside the memory, which ends the process; the forward kernel is right.
 
 A stand-in leaves what it does not know (bfloat16, a reduction or ignore_index that is none) to the real leaf, whose
 exception goes through. They differentiate with respect to input, like the kernels; in PyNative only.
@@ -98,9 +103,14 @@ def _nll_loss(real: Any, input: Any, target: Any, weight: Any, reduction: Any, i
 
 
 def _nll_loss_where_missing(real: Any, input: Any, target: Any, weight: Any, reduction: Any, ignore_index: Any) -> Any:
-    if input.ndim == 2 and reduction != "none":
+    runs = input.ndim == 2 and reduction != "none" and target.dtype != _mindspore().uint8
+    if runs and not _is_beyond_int32(ignore_index):
         return NotImplemented
     return _nll_loss(real, input, target, weight, reduction, ignore_index)
+
+
+def _is_beyond_int32(ignore_index: Any) -> bool:
+    return type(ignore_index) is int and not -(2**31) <= ignore_index < 2**31
 
 
 def _masked_fill(real: Any, input: Any, mask: Any, value: Any) -> Any:

@@ -18,7 +18,6 @@ import numpy as np
 
 from xent.adapters import checks, docs
 from xent.adapters.framework import framework
-from xent.errors import SpecTypeError
 from xent.spec import CrossEntropySpec
 
 from .composed import SMALL, composed
@@ -75,6 +74,8 @@ def cross_entropy(
     spec = checks.arguments(ignore_index, reduction, label_smoothing)
     if validate:
         _check_weight(weight)
+    elif weight is not None:
+        _expect_tensor("weight", weight)
     return _loss(input, target, weight, spec, validate)
 
 
@@ -93,18 +94,16 @@ def _check_weight(weight: Any) -> None:
     """Raises the SpecError of S1 for what can't be a weight, whatever the input."""
     if weight is None:
         return
-    _expect_tensor("weight", weight, "S1", "torch-2.8/weight/size")
+    _expect_tensor("weight", weight)
     name = _name(weight.dtype)
     checks.form_of((1, *weight.shape), "float32", (1,), "int64", tuple(weight.shape), name, -100)
     if not weight.is_lazy and not ops.isfinite(weight.to(flow.float32)).all().item():
         checks.refuse_weight(np.asarray(weight.to(flow.float64).numpy()))
 
 
-def _expect_tensor(argument: str, value: Any, rule: str, clause: str) -> None:
+def _expect_tensor(argument: str, value: Any) -> None:
     if not isinstance(value, flow.Tensor):
-        received = f"{type(value).__module__}.{type(value).__qualname__}"
-        message = f"{argument} must be an oneflow tensor; got {received} ({rule}, {clause})"
-        raise SpecTypeError(message, argument=argument, received=received, rule=rule, clause=clause)
+        raise checks.kind_error(argument, value, "oneflow.Tensor", "oneflow.tensor")
 
 
 def _name(dtype: Any) -> str:
@@ -113,8 +112,8 @@ def _name(dtype: Any) -> str:
 
 
 def _loss(input: Any, target: Any, weight: Any, spec: CrossEntropySpec, validate: bool) -> Any:
-    _expect_tensor("input", input, "S5", "torch-2.8/input/shape")
-    _expect_tensor("target", target, "S6", "torch-2.8/target-indices/dtype")
+    _expect_tensor("input", input)
+    _expect_tensor("target", target)
     shape, dtype = tuple(input.shape), input.dtype
     form = checks.cached_form_of(
         shape,

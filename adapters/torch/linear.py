@@ -6,7 +6,6 @@ from typing import Any, Optional, Tuple
 
 from xent.adapters import checks
 from xent.adapters.framework import framework
-from xent.errors import SpecValueError
 from xent.spec import CrossEntropySpec
 
 from . import composed, context, fused, portable, values
@@ -52,6 +51,9 @@ def linear_cross_entropy(
     Raises:
         SpecError: what S1 to S8 refuse of these arguments and of logits (N, C), and shapes that don't fit each other.
     """
+    values.expect_tensors(
+        ("weight", "bias"), hidden=hidden, projection=projection, target=target, weight=weight, bias=bias
+    )
     places, classes = _shapes(hidden, projection, bias)
     rows, flat = hidden.reshape(-1, hidden.shape[-1]), _flat(target, places, classes)
     plain = context.plain(hidden, projection, target, weight, bias)
@@ -72,9 +74,6 @@ def linear_cross_entropy(
 
 def _shapes(hidden: Tensor, projection: Tensor, bias: Optional[Tensor]) -> Tuple[Any, int]:
     """(..., ) of hidden, and C. Raises SpecTypeError, SpecValueError."""
-    for argument, tensor in (("hidden", hidden), ("projection", projection), ("bias", bias)):
-        if tensor is not None or argument != "bias":
-            values.expect_tensor(argument, tensor)
     width = hidden.shape[-1] if hidden.dim() else 0
     fits = projection.dim() == 2 and projection.shape[1] == width and hidden.dim() > 0
     if not fits or (bias is not None and tuple(bias.shape) != (projection.shape[0],)):
@@ -83,23 +82,19 @@ def _shapes(hidden: Tensor, projection: Tensor, bias: Optional[Tensor]) -> Tuple
         received = f"hidden {tuple(hidden.shape)}, projection {tuple(projection.shape)}"
         if bias is not None:
             received += f", bias {tuple(bias.shape)}"
-        clause = "torch-2.8/input/shape"
-        message = f"{argument} must have shape {form}; got {received} (S5, {clause})"
-        raise SpecValueError(message, argument=argument, received=received, rule="S5", clause=clause)
+        shapes = tuple(hidden.shape), tuple(projection.shape)
+        raise checks.projection_error(argument, f"must have shape {form}", received, *shapes)
+    checks.expect_floating("hidden", values.dtype_name(hidden))
+    checks.expect_floating("projection", values.dtype_name(projection))
     return hidden.shape[:-1], projection.shape[0]
 
 
 def _flat(target: Tensor, places: Any, classes: int) -> Tensor:
-    """Labels (N) or class probabilities (N, C). Raises SpecTypeError, SpecValueError."""
-    values.expect_tensor("target", target)
+    """Labels (N) or class probabilities (N, C). Raises SpecValueError."""
     probabilities = target.is_floating_point()
     expected = (*places, classes) if probabilities else tuple(places)
     if tuple(target.shape) != expected:
-        rule, kind = ("S7", "probabilities") if probabilities else ("S6", "indices")
-        clause = f"torch-2.8/target-{kind}/shape"
-        received = f"shape {tuple(target.shape)}"
-        message = f"class {kind} for these logits must have shape {expected}; target has {received} ({rule}, {clause})"
-        raise SpecValueError(message, argument="target", received=received, rule=rule, clause=clause)
+        raise checks.linear_target_error(tuple(places), classes, tuple(target.shape), probabilities)
     return target.reshape(-1, classes) if probabilities else target.reshape(-1)
 
 

@@ -46,7 +46,7 @@ class CrossEntropyLoss(torch.nn.CrossEntropyLoss):  # type: ignore[misc]  # torc
         reduce: Optional[bool] = None,
     ) -> None:
         if weight is not None:
-            values.expect_tensor("weight", weight)
+            values.expect_tensors(weight=weight)
         spec = CrossEntropySpec.from_legacy(
             size_average=size_average,
             reduce=reduce,

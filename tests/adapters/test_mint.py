@@ -10,7 +10,7 @@ from xent.adapters.mint import kernels
 from xent.conformance import clauses
 from xent.errors import Unavailable
 
-CHECKS = {"check_mint.py": 33, "check_mint_jit.py": 7}
+CHECKS = {"check_mint.py": 35, "check_mint_jit.py": 7}
 FLOAT32 = np.dtype(np.float32)
 
 
@@ -123,6 +123,16 @@ def test_the_total_weight_reaches_the_gradient_in_inputs_dtype():
     assert (loss, total) == (1, np.inf)
     gradient = kernels.nll_loss_gradient(log_p, target, weight, "mean", -100, total, np.ones((), np.float16))
     assert not gradient.any()
+
+
+@pytest.mark.parametrize("ignore_index", [2**31, 2**32 + 1, 2**63 - 1, -(2**31) - 1, -(2**32) + 2, -(2**63)])
+def test_an_ignore_index_of_64_bits_ignores_itself_alone(ignore_index):
+    log_p, weight = rows([-1, -2, -3], [-4, -5, -6]), rows(1, 2, 4)
+    target = np.array([2, ignore_index])
+    loss, total = kernels.nll_loss(log_p, target, weight, "sum", ignore_index)
+    assert (loss, total) == (12, 4)
+    gradient = kernels.nll_loss_gradient(log_p, target, weight, "sum", ignore_index, total, np.ones((), FLOAT32))
+    assert gradient.tolist() == [[0, 0, -4], [0, 0, 0]]
 
 
 def test_a_class_that_is_not_there_gets_no_result():

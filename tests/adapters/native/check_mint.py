@@ -17,6 +17,7 @@ from xent.adapters.mint import standin
 from xent.errors import Unavailable
 from xent.spec import Arguments, CrossEntropySpec
 
+INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 LEAVES = ("log_softmax_ext", "nllloss_2d_op", "nllloss_impl", "masked_fill_op")
 
 
@@ -157,6 +158,48 @@ def index_dtypes_make_no_difference():
             same((wide.value.tobytes(), wide.gradient.tobytes()), (narrow.value.tobytes(), narrow.gradient.tobytes()))
 
 
+def an_ignore_index_beyond_int32_ignores_as_any_other():
+    for ignore_index in (
+        -(2**31) - 1,
+        -(2**31),
+        2**31 - 1,
+        2**31,
+        2**32 - 1,
+        2**32,
+        2**32 + 1,
+        2**62,
+        INT64_MAX,
+        INT64_MIN,
+    ):
+        for rank, reduction, smoothing in itertools.product(kit.ranks, ("none", "mean", "sum"), (0.0, 0.1)):
+            input, target = sample(kit, rank, "indices")
+            target = np.where(target == -100, ignore_index, target)
+            weight = np.array([0.5, 2, 1.5, 1, 0.25], np.float32)
+            for spec in (CrossEntropySpec(w, ignore_index, reduction, smoothing) for w in (None, weight)):
+                for labels in (target, np.full_like(target, ignore_index)):
+                    what = f"{spec} rank {rank} {labels.tolist()}"
+                    got = mint.evaluate(spec, input, labels, gradient=True)
+                    value, gradient = formula(spec, input, labels)
+                    np.testing.assert_allclose(got.value, value, 2e-6, 2e-6, err_msg=what)
+                    np.testing.assert_allclose(got.gradient, gradient, 2e-6, 2e-6, err_msg=what)
+
+
+def uint8_class_indices_run_in_every_rank():
+    """Of mint's own code, weighted mean with smoothing gathers by class index, which MindSpore refuses for uint8."""
+    weight = np.array([0.5, 2, 1.5, 1, 0.25], np.float32)
+    for rank, reduction in itertools.product(kit.ranks, ("none", "mean", "sum")):
+        input, target = sample(kit, rank, "indices")
+        target = np.where(target == -100, 255, target)
+        spec = CrossEntropySpec(weight, 255, reduction)
+        narrow, wide = (mint.evaluate(spec, input, target.astype(dtype), gradient=True) for dtype in ("u1", "i8"))
+        np.testing.assert_allclose(narrow.value, wide.value, 2e-6, 2e-6, err_msg=f"rank {rank} {reduction}")
+        np.testing.assert_allclose(narrow.gradient, wide.gradient, 2e-6, 2e-6, err_msg=f"rank {rank} {reduction}")
+        error = raised(
+            mint.evaluate, CrossEntropySpec(weight, 255, "mean", 0.1), input, target.astype("u1"), gradient=True
+        )
+        assert "GatherD" in str(error), error
+
+
 def sources_evaluate_to_the_same_loss():
     for spec in random_specs(kit, 100, seed=2):
         loss = eval(mint.source(spec), {"mindspore": mindspore})  # our own text: that it evaluates is the claim
@@ -204,16 +247,17 @@ def what_the_kernels_refuse_the_stand_ins_refuse():
 def no_result_is_invented_for_a_class_that_is_not_there():
     for rank in (1, 2, 3, 4):
         input, target = sample(kit, rank, "indices")
-        for wrong in (5, -1, -101, 2**40):
+        for wrong in (5, -1, -101, 2**31, 2**32 + 1, 2**40, -(2**32) + 2, INT64_MAX, INT64_MIN):
             labels = np.asarray(
                 np.where(np.arange(target.size).reshape(target.shape) == target.size - 1, wrong, target)
             )
             error = raised(kit.evaluate, CrossEntropySpec(reduction="none"), input, labels, True)
             assert isinstance(error, Unavailable), repr(error)
             assert str(wrong) in str(error), error
-    error = raised(kit.evaluate, CrossEntropySpec(), *two_d_with(7))
-    assert isinstance(error, ValueError), repr(error)
-    assert "label must in scope" in str(error), error  # 2-D with mean runs on MindSpore's own CPU kernel, which checks
+    for wrong in (7, 2**31, 2**32 + 1, -(2**32) + 2, INT64_MIN):  # 2-D with mean runs on MindSpore's own CPU kernel
+        error = raised(kit.evaluate, CrossEntropySpec(), *two_d_with(wrong))
+        assert isinstance(error, ValueError), repr(error)
+        assert "label must in scope" in str(error), error
 
 
 def two_d_with(wrong):
@@ -338,6 +382,8 @@ if __name__ == "__main__":
         minus_infinity_and_nan_are_ieee,
         float16_class_probabilities_with_mean_come_back_as_float32,
         index_dtypes_make_no_difference,
+        an_ignore_index_beyond_int32_ignores_as_any_other,
+        uint8_class_indices_run_in_every_rank,
         sources_evaluate_to_the_same_loss,
         bad_arguments_meet_mints_own_exceptions,
         what_the_kernels_refuse_the_stand_ins_refuse,
