@@ -41,7 +41,7 @@ def of_log_p(
     # nan in rows with nan or +inf, and where all classes are closed (S13), else 0. With weights its gradient counts
     # too: where a mean divides by 0 it is nan, also in a row whose every term is left out (S12, O1).
     result = 0 * (level if along is not None else level.detach())
-    if both and along is not None:
+    if both and closed and along is not None:
         result = result + result.detach() * nothing(problem.weight)  # nan for every weight, not for the label's alone
     share, keep = problem.smoothing / problem.classes, 1 - problem.smoothing
     if problem.labels is None:
