@@ -128,8 +128,8 @@ WEIGHTS = (
 
 LABELS = (
     Mistake("labels from 1", logits(4, 3), ints(1, 2, 3, 1), (FROM_1,), (IGNORED,)),
-    Mistake("labels from 1, some ignored", logits(4, 3), ints(1, -100, 3, 1), (FROM_1, "subtract 1 where not ignored"), (IGNORED,)),
-    Mistake("labels from 1, 0 ignored", logits(4, 3), ints(1, 0, 3, 1), (FROM_1, "ignore_index=-1"), (IGNORED,), None, 0),
+    Mistake("from 1, some ignored", logits(4, 3), ints(1, -100, 3, 1), (FROM_1, "where not ignored"), (IGNORED,)),
+    Mistake("from 1, 0 ignored", logits(4, 3), ints(1, 0, 3, 1), (FROM_1, "ignore_index=-1"), (IGNORED,), None, 0),
     Mistake("labels 0 to C", logits(4, 3), ints(1, 0, 3, 1), ("labels 0 to 3 are 4 classes",), (FROM_1, IGNORED)),
     Mistake("labels far beyond C", logits(4, 3), ints(1, 2, 7, 1), ("is 7,",), (FROM_1, IGNORED, "are 4 classes")),
     Mistake("255", logits(4, 3), ints(1, 255, 0, 255), ("is 255 meant to be ignored? ignore_index=255",), (FROM_1,)),
