@@ -37,7 +37,8 @@ _NAMES = {code: name for name, code in _CODES.items()}
 MAX_BYTES = 256 * 2**20
 """Of a case file: with every array copied once, reading it stays below 1 GB."""
 _MAX_HEADER = strict_json.MAX_BYTES
-_MAX_NAMES = 200
+_MAX_NAMES = 200  # tags or clauses of a case
+_MAX_WORD = 300  # characters of one
 _FIELDS = ("id", "arguments", "axes", "tags", "clauses", "gradients", "expected", "source", "note")
 _ROLES = ("input", "target", "weight", "value", "gradient")
 _WHAT = "a case file (cases.safetensors)"
@@ -265,7 +266,7 @@ def _arguments(value: Any, place: Place, weight: Optional[dtypes.Array]) -> Argu
 
 
 def _words(value: Any, place: Place) -> Tuple[str, ...]:
-    return tuple(place.item(i).match(word, ID, ID_RULE) for i, word in enumerate(place.items(value, _MAX_NAMES)))
+    return tuple(place.item(i).string(word, _MAX_WORD) for i, word in enumerate(place.items(value, _MAX_NAMES)))
 
 
 def _gradients(fields: Dict[str, Any], place: Place) -> Tuple[str, ...]:

@@ -69,7 +69,7 @@ def _form(input: Any, target: Any, weight: Any, spec: CrossEntropySpec) -> check
     """The form of the whole tensors. Raises SpecTypeError, SpecValueError."""
     distributed = torch.distributed.tensor.DTensor
     if not isinstance(input, distributed):
-        values.expect_tensor("input", input)
+        values.expect_tensors(input=input)
         clause = "torch-2.8/input/shape"
         message = (
             "input must be a DTensor where target or weight is one: DTensor.from_local(input, mesh, placements);"
