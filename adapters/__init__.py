@@ -29,6 +29,7 @@ __all__ = [
 ]  # fmt: skip
 
 GROUP = "xent.adapters"
+_ABOVE = ("adapters", "conformance", "migration", "commands")  # folders of the package that stand on the core
 REQUIRED = (
     "NAME", "FRAMEWORK", "capabilities", "version", "to_native", "from_native", "from_call", "source", "evaluate",
 )  # fmt: skip
@@ -290,7 +291,8 @@ def source_digest(adapter: ModuleType) -> str:
     core = Path(sys.modules["xent"].__file__ or "").resolve().parent
     file = Path(str(adapter.__file__)).resolve()
     own = file.parent.glob("*.py") if adapter.__package__ else [file]
-    found = {path.resolve() for place in (core, core / "reference", here) for path in place.glob("*.py")} | set(own)
+    parts = (place for place in core.iterdir() if place.is_dir() and place.name not in _ABOVE)
+    found = {path.resolve() for place in (core, *parts, here) for path in place.glob("*.py")} | set(own)
     state = hashlib.sha256()
     for path in sorted(found, key=lambda path: (path.parent.name, path.name)):
         state.update(f"{path.parent.name}/{path.name}\0".encode() + path.read_bytes())

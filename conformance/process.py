@@ -21,7 +21,7 @@ from xent.errors import NotStarted, Unavailable, UnreadableInput
 
 from .files.reading import open_file
 from .journal import Entry, Journal
-from .worker import WORD
+from .worker.journal import WORD
 
 _GUARD = Path(__file__).with_name("guard.py")
 _PATIENCE = 15.0  # seconds for the guard to end all that its worker started

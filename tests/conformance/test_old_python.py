@@ -23,7 +23,7 @@ NUMPY = "numpy==1.19.5"
 WORKER_SIDE = [
     "xent/__init__.py", "xent/errors.py", "xent/dtypes.py", "xent/spec.py", "adapters/**/*.py",
     "conformance/__init__.py", "conformance/case.py", "conformance/arrays.py", "conformance/transport.py",
-    "conformance/worker.py", "conformance/limits.py", "conformance/files/*.py",
+    "conformance/worker/*.py", "conformance/limits.py", "conformance/files/*.py",
 ]  # fmt: skip
 # A portable loss subclasses its framework's modules, so what only it imports can't be imported without the framework.
 FRAMEWORK_FREE = ("__init__", "native", "ported", "jit", "standin", "kernels")

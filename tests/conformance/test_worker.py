@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from xent.conformance import worker
+from xent.conformance.worker import recording
+from xent.conformance.worker.journal import Journal
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 CLOSED = """
 import os, sys
 from pathlib import Path
-from xent.conformance.worker import Journal
+from xent.conformance.worker.journal import Journal
 journal = Journal(Path(sys.argv[1]))
 os.closerange(0, 256)
 journal.append({"case": "a"})
@@ -37,7 +38,7 @@ def test_standard_streams_that_a_case_closed_are_open_again_before_the_journal_i
 
 
 def test_half_a_line_from_elsewhere_spoils_no_line(tmp_path):
-    journal = worker.Journal(tmp_path)
+    journal = Journal(tmp_path)
     journal.append({"case": "a"})
     with (tmp_path / "journal").open("ab") as file:
         file.write(b'{"case": "half')
@@ -58,7 +59,7 @@ def test_half_a_line_from_elsewhere_spoils_no_line(tmp_path):
     ],
 )
 def test_text_of_frameworks_becomes_plain(text, clean):
-    assert worker._error(RuntimeError(text)) == {"type": "RuntimeError", "message": clean}
+    assert recording.error_of(RuntimeError(text)) == {"type": "RuntimeError", "message": clean}
 
 
 def test_a_class_of_a_framework_is_named_with_its_module():
@@ -66,4 +67,4 @@ def test_a_class_of_a_framework_is_named_with_its_module():
         pass
 
     Check.__module__, Check.__qualname__ = "oneflow._internal", "Check"
-    assert worker._error(Check("x"))["type"] == "oneflow._internal.Check"
+    assert recording.error_of(Check("x"))["type"] == "oneflow._internal.Check"
