@@ -249,8 +249,8 @@ def footer_data(footer: Footer) -> dict[str, Any]:
 
 
 def kernels_of(records: Iterable[Record]) -> str:
-    """What the records say of their kernels, as the header says it: each word once, sorted, joined by "+"."""
-    found = sorted({record.kernels for record in records if record.outcome in ("value", "error")}) or ["native"]
+    """What the records of values say of their kernels, as the header says it: each word once, sorted, joined by "+"."""
+    found = sorted({record.kernels for record in records if record.outcome == "value"}) or ["native"]
     more = found[limits.KERNELS :]
     return "+".join([*found[: limits.KERNELS], *([f"{len(more)} more"] if more else [])])[: limits.NAME]
 

@@ -277,3 +277,22 @@ def test_a_file_is_not_blamed_for_the_bytes_of_its_name(tmp_path):
     Path(os.fsdecode(path)).write_bytes(Path(vectors(tmp_path / "my.json")).read_bytes())
     done = xent("run", "--only", "numpy", "--vectors", os.fsdecode(path), "--out", "out", "--check", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+
+
+def test_kernels_are_those_of_what_was_returned(tmp_path):
+    """A refusal comes with no word about kernels, in the file and out of it."""
+    body = """
+_evaluate = evaluate
+def evaluate(spec, input, target, *, gradient):
+    found = _evaluate(spec, input, target, gradient=gradient)
+    return Evaluation(found.value, found.gradient, kernels="stand-in")
+"""
+    plugin(tmp_path, "standing", body)
+    refused = {**VECTOR, "id": "mine/refused", "spec": {"reduction": "bogus"}, "expected": {"raises": True}}
+    path = vectors(tmp_path / "my.json", VECTOR, refused)
+    run = ["run", "--adapter", "standing", "--only", "standing", "--vectors", path, "--out", "out", "--check"]
+    for command in (run, ["report", "out/results/standing.jsonl", "--out", "again", "--check"]):
+        done = xent(*command, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert "stand-in" in done.stderr
+        assert "native+stand-in" not in done.stderr
