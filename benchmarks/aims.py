@@ -1,4 +1,4 @@
-"""The aims of the issue (number 3, point 5), as data. All of them bound the portable loss by the native one."""
+"""The project's goals for the portable losses, as data: each bounds one by the native loss beside it."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ AIMS = (  # the first that fits a row is its aim
 
 
 def aim_of(framework: str, shape: str, variant: str, what: str) -> Aim | None:
-    """The aim for a row; None where the issue sets none."""
+    """The aim for a row; None where there is none."""
     for aim in AIMS:
         fits = aim.framework == framework and aim.what == what and shape in aim.shapes
         if fits and (not aim.variants or variant in aim.variants):

@@ -54,7 +54,7 @@ class Row:
 
     @property
     def aim(self) -> Aim | None:
-        """What the issue asks of this row."""
+        """The goal for this row."""
         return aim_of(self.framework, self.shape, self.variant, self.what)
 
     @property

@@ -11,16 +11,9 @@ import time
 from pathlib import Path
 
 import pytest
+from command import VECTOR, vectors, workers, xent
 
 from xent.conformance import clauses
-
-VECTOR = {
-    "id": "mine/one",
-    "spec": {"weight": None, "ignore_index": -100, "reduction": "none", "label_smoothing": 0.0},
-    "input": {"dtype": "float32", "data": [[0.0, 0.0]]},
-    "target": {"dtype": "int64", "data": [0]},
-    "expected": {"value": [0.6931], "gradient": None, "atol": 5e-5, "rtol": 0},
-}
 
 SLOW = '''
 """The oracle, slowly: something to interrupt."""
@@ -34,18 +27,6 @@ def evaluate(spec, input, target, *, gradient):
     time.sleep(0.05)
     return _numpy.evaluate(spec, input, target, gradient=gradient)
 '''
-
-
-def vectors(path: Path, *entries: dict) -> str:
-    path.write_text(json.dumps({"schema": "xent-vectors/1", "vectors": list(entries) or [VECTOR]}))
-    return str(path)
-
-
-def xent(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "xent.conformance.cli", *arguments],
-        cwd=cwd, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL, check=False,
-    )  # fmt: skip
 
 
 def refused(*arguments: str, cwd: Path) -> str:
@@ -227,16 +208,3 @@ def test_an_interrupted_run_resumes_and_leaves_no_worker(tmp_path, end):
     assert lines[1:9] == kept, "what was recorded must not run again"
     assert len(lines) == 62
     assert json.loads(lines[-1]) == {"complete": True, "planned": 60, "recorded": 60}
-
-
-def workers(folder: Path) -> list[str]:
-    """Command lines of live workers, and their guards, whose run's folder lies there."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = path.read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if b"xent.conformance.worker" in words and any(word.startswith(bytes(folder)) for word in words):
-            found.append(str(path))
-    return found

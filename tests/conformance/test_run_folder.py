@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from command import VECTOR, lines, plugin, start, vectors, wait_until, xent
+from command import VECTOR, lines, plugin, start, vectors, wait_until, workers, xent
 
 COUNTING = """
 _evaluate = evaluate
@@ -258,7 +258,7 @@ def test_interrupted_doubled_starved_terminated_and_run_again_nothing_is_lost_or
         assert len(set(found)) == len(found)
         kept, reached = found, len(found) + 6
     assert 0 < len(kept) < total
-    wait_until(lambda: not _workers(tmp_path), seconds=15)
+    wait_until(lambda: not workers(tmp_path), seconds=15)
     allowed.write_text("1000")
     done = xent(*run, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -282,18 +282,6 @@ def _starve(partial: Path):
         resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
     return limit
-
-
-def _workers(folder: Path) -> list[str]:
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = path.read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if b"xent.conformance.worker" in words and any(word.startswith(bytes(folder)) for word in words):
-            found.append(str(path))
-    return found
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("mount"), reason="NOT RUN: only root mounts a small disk")

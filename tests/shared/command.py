@@ -78,3 +78,16 @@ def lines(path: Path) -> int:
         return path.read_bytes().count(b"\n")
     except FileNotFoundError:
         return 0
+
+
+def workers(folder: Path) -> list[str]:
+    """Command lines of live workers, and their guards, whose run's folder lies there."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if b"xent.conformance.worker" in words and any(word.startswith(bytes(folder)) for word in words):
+            found.append(str(path))
+    return found
