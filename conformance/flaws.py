@@ -6,14 +6,16 @@ were added, or that contradicts itself, gives itself away.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from .case import Case
 from .judge import CONTRADICTED
-from .records import Header, kernels_of
+from .records import Footer, Header, kernels_of
 from .results import Results
 
 _SHOWN = 3
+_SAMPLE = re.compile(r"only cases tagged (\S+) run")
 
 
 def find(evidence: Results, cases: Sequence[Case]) -> list[str]:
@@ -37,17 +39,23 @@ def _of_plan(evidence: Results, cases: Sequence[Case]) -> Iterator[str]:
     header, footer = evidence.header, evidence.footer
     if header.case_set.count != len(cases):
         yield f"its header counts {header.case_set.count} cases, and the case set has {len(cases)}"
-    planned = {case.id for case in cases if header.sample is None or header.sample in case.tags}
+    sample = header.sample or _sample_of(footer)
+    planned = {case.id for case in cases if sample is None or sample in case.tags}
     missing = [case.id for case in cases if case.id in planned and case.id not in evidence.by_case]
     left_out = sum(footer.left_out.values()) if footer is not None else 0
-    if header.capabilities is None and header.sample is None:  # a file that doesn't say which sample it ran
-        missing = missing if len(missing) > left_out else []
-    elif footer is not None and left_out != len(cases) - len(planned):
+    if footer is not None and left_out != len(cases) - len(planned):
         yield f"its footer leaves out {left_out} cases, and {len(cases) - len(planned)} are outside of its sample"
     if missing:
         yield f"{len(missing)} of {len(planned)} planned cases have no record ({_some(missing)})"
     if footer is None:
         yield f"it is incomplete: {len(evidence.records)} of {len(planned)} planned cases are recorded, and no footer"
+
+
+def _sample_of(footer: Footer | None) -> str | None:
+    """The tag of the sample, from why cases were left out: the headers of the first schema don't say it."""
+    reasons = list(footer.left_out) if footer is not None else []
+    found = _SAMPLE.fullmatch(reasons[0]) if len(reasons) == 1 else None
+    return found[1] if found else None
 
 
 def _of_records(evidence: Results, cases: Sequence[Case]) -> Iterator[str]:

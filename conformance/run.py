@@ -63,7 +63,7 @@ def report(options: argparse.Namespace) -> int:
     console = terminals.make(stderr=True)
     files.check(Path(options.out))
     read = [results.read(path) for path in options.files]
-    found = columns.of_evidence(read)
+    found = sorted(columns.of_evidence(read), key=lambda column: _display_order(column.id))
     cases = columns.cases_of(read, options.vectors)
     merged = _finish(cases, found, Path(options.out), console, as_json=options.json)
     for line in _other_adapters(found):

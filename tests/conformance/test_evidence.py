@@ -258,6 +258,11 @@ def test_a_first_schema_file_without_capabilities_is_judged_by_the_specification
     done = xent("report", file, "--vectors", "my.json", "--out", "out", "--check", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert verdicts(tmp_path / "out").count('"unsupported"') == 1
+    for left_out in ({}, {"no reason": 1}, {"only cases tagged mine run": 1}):
+        *kept, footer = without([{**old, "schema": "xent-results/1"}, *rest], "mine/other")
+        file = put(tmp_path, [*kept, {**footer, "left_out": left_out}])
+        done = xent("report", file, "--vectors", "my.json", "--out", "out", "--check", cwd=tmp_path)
+        assert done.returncode == 1, left_out
 
 
 def test_what_a_vector_file_may_ask_can_be_recorded_and_judged(tmp_path):
