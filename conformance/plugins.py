@@ -24,7 +24,7 @@ from .interpreters import bounded
 _OWN = "xent.adapters."
 _MARK = b"xent-adapter "
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+@-]{0,99}", re.ASCII)
-TIMEOUT = 60.0
+TIMEOUT = 30.0  # seconds: an adapter imports its framework in the calls that need it, not when it is imported
 _ASK = f"""
 import json, os, sys
 sys.path[:0] = sys.argv[2:]

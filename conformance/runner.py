@@ -83,7 +83,7 @@ def run_worker(
         timeout: seconds for one case.
         on_event: called in this thread.
         startup_timeout: seconds until the framework is imported and prepared.
-        say: called with a line for people where earlier evidence was moved aside.
+        say: called with a line for people where earlier evidence is gone on from, or was moved aside.
         stop: once set, this call ends as by Ctrl-C; that signal itself reaches the main thread only.
         reuse: also go on from a completed ``ID.jsonl`` of the same implementation, version, adapter and cases.
 
@@ -156,6 +156,9 @@ class _Run:
         self.partial.begin(header, reuse)
         self.planned = [*self._plan(hello, header.sample, cases, unshippable), *unshippable]
         recorded = set(self.partial.recorded)
+        if recorded and self.partial.header is not None:
+            since = self.partial.header.started
+            self.say(f"{len(recorded)} of {len(self.planned)} cases are recorded already, by the run of {since}")
         self.pending = dict.fromkeys(case for case in self.planned if case not in recorded)
         self._tell("started")
         for case, why in unshippable.items():

@@ -119,6 +119,7 @@ def test_evidence_of_another_adapter_is_kept_aside(tmp_path, two_sets):
     again = xent(*run, cwd=tmp_path)
     assert again.returncode == 0
     assert (tmp_path / "out/results/mine.jsonl").read_bytes() == first, "the same plan is not run again"
+    assert "1 of 1 cases are recorded already, by the run of 20" in again.stderr
     plugin(tmp_path, "mine", body="# another version")
     done = xent(*run, cwd=tmp_path)
     assert done.returncode == 0
