@@ -161,7 +161,8 @@ class _Run:
             self.say(f"{len(recorded)} of {len(self.planned)} cases are recorded already, by the run of {since}")
         self.pending = dict.fromkeys(case for case in self.planned if case not in recorded)
         self._tell("started")
-        for case, why in unshippable.items():
+        for case in [case for case in self.pending if case in unshippable]:
+            why = unshippable[case]
             self._record(case, {"case": case, "outcome": "not-recorded", "reason": why})
         while self.pending:
             before = len(self.pending)
@@ -174,6 +175,7 @@ class _Run:
             vain = 0 if len(self.pending) < before else vain + 1
             if vain == _VAIN_STARTS:
                 raise self._unavailable(f"the worker died {vain} times in a row without finishing a case", worker)
+            worker.close()
             self._tell("restarted")
             worker = self._replacement(standby, hello)
             standby = self._start()

@@ -1,5 +1,6 @@
 """Whatever an adapter does costs its own case and no other; real processes, deliberately broken adapters."""
 
+import os
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -60,6 +61,41 @@ def test_an_abort_in_every_tenth_case_costs_every_tenth_case(name, restarts, tmp
     assert [event.done for event in events if event.kind == "recorded"] == list(range(1, 41))
     assert (events[0].kind, events[-1].kind) == ("started", "finished")
     assert [path.name for path in tmp_path.iterdir()] == [f"plugins.{name}.jsonl"]
+
+
+def test_a_worker_that_is_over_holds_nothing_open(tmp_path):
+    """Else a framework that dies in a thousand cases would use up the descriptors of its supervisor."""
+    held = []
+
+    def count(event):
+        if event.kind == "restarted":
+            held.append(len(os.listdir("/proc/self/fd")))
+
+    run("aborts", [make_case(number) for number in range(70)], tmp_path, on_event=count)
+    assert len(held) == 7
+    assert held[-1] == held[1], held  # from the second on another stands by
+
+
+def test_a_case_that_cannot_be_shipped_is_recorded_once_and_costs_no_other(tmp_path):
+    odd = Case("odd", Arguments(), np.zeros((2, 3), dtype=np.complex64), np.array([0, 1]))
+    cases = [make_case(0), odd, *[make_case(number) for number in (1, 2, 4, 5)]]
+    for count in (3, 5):
+        with pytest.raises(KeyboardInterrupt):
+            run("aborts", cases, tmp_path, on_event=_interrupt_after(count))
+        assert len(results.read(tmp_path / "plugins.aborts.jsonl.partial").records) == count
+    found = run("aborts", cases, tmp_path)
+    assert {record.case: record.outcome for record in results.read(found.path).records} == {
+        "odd": "not-recorded", **{f"case/{number}": "value" for number in (0, 1, 2, 4, 5)},
+    }  # fmt: skip
+    assert found.by_case["odd"].reason == "input has dtype complex64, which can't be shipped"
+
+
+def _interrupt_after(count):
+    def follow(event):
+        if event.done == count:
+            raise KeyboardInterrupt
+
+    return follow
 
 
 def test_one_case_that_sleeps_for_ever_is_one_timeout(tmp_path):
