@@ -334,3 +334,14 @@ def test_an_empty_name_is_no_folder(tmp_path, two_sets):
         done = xent(*arguments, cwd=tmp_path)
         assert done.returncode == 2
         assert "names no folder" in done.stderr
+
+
+def test_evidence_that_cannot_be_written_costs_its_column_and_not_the_report(tmp_path, two_sets):
+    (tmp_path / "out/results/numpy.jsonl.partial").mkdir(parents=True)
+    plugin(tmp_path, "mine")
+    run = ["run", "--adapter", "mine", "--only", "numpy,mine", "--vectors", two_sets[0], "--out", "out"]
+    done = xent(*run, cwd=tmp_path)
+    assert done.returncode == 3
+    report = json.loads((tmp_path / "out/report.json").read_text())
+    assert report["summary"] == {"numpy": {"no evidence": 1}, "mine": {"agrees": 1}}
+    assert (tmp_path / "out/results/numpy.jsonl.partial").is_dir()
