@@ -78,8 +78,7 @@ def named(module: str, folder: str | None = None, timeout: float = TIMEOUT) -> A
         Unavailable: it doesn't import (or exits, or never ends), or isn't an adapter.
     """
     where = folder if folder is not None and _stands_in(module, Path(folder)) else None
-    found = _ask(module, module, where, timeout)
-    return found
+    return _ask(module, module, where, timeout)
 
 
 def apart(adapter: Adapter, taken: Collection[str]) -> Adapter:
