@@ -33,8 +33,8 @@ from xent.spec import CrossEntropySpec
 
 from . import bound
 from .bound import Bound
-from .case import Case
 from .open_points import Zeros
+from .protocol.case import Case
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from xent import adapters
 from xent.conformance import interpreters, run, runner, vectors
-from xent.conformance.case import Case
+from xent.conformance.protocol.case import Case
 from xent.conformance.report import console as terminals
 from xent.errors import Unavailable
 

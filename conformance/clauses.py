@@ -33,7 +33,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
-from xent.conformance.case import Case
+from xent.conformance.protocol.case import Case
 
 PATH = Path(__file__).with_name("clauses.json")
 DOCUMENTS: Mapping[str, str] = {

@@ -10,9 +10,10 @@ from typing import Any
 
 from xent.errors import UnreadableInput
 
-from . import flaws, judge, results, transport, vectors
-from .case import Case, digest
+from . import flaws, judge, results, vectors
 from .plugins import Adapter
+from .protocol import case_file
+from .protocol.case import Case, digest
 from .results import Results
 
 CASES = "cases.safetensors"
@@ -138,7 +139,7 @@ def load(folder: Path) -> tuple[list[Column], list[Case]]:
     path = folder / CASES
     if not path.exists():
         raise UnreadableInput(path, None, "does not exist", "Run `xent run` first, or name another folder with --in.")
-    cases = transport.read(path)
+    cases = case_file.read(path)
     sha = digest(cases)
     for evidence in read:
         asked = evidence.header.case_set.sha256
@@ -165,7 +166,7 @@ def cases_of(found: Sequence[Results], paths: Sequence[str]) -> list[Case]:
     for path in dict.fromkeys(beside):
         if path.exists():
             try:
-                cases = transport.read(path)
+                cases = case_file.read(path)
             except UnreadableInput as error:
                 unreadable = f", and what is beside it can't be read: {error}"
                 continue

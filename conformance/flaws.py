@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from .case import Case
 from .judge import CONTRADICTED
+from .protocol.case import Case
 from .records import Footer, Header, kernels_of
 from .results import Results
 

@@ -17,12 +17,13 @@ from pathlib import Path
 
 from xent.errors import Unavailable, UnreadableInput
 
-from . import limits, records, results, transport
-from .case import Case, digest
+from . import records, results
 from .columns import CASES
 from .files import strict_json
 from .files.atomic import write_atomically
 from .files.strict_json import Place
+from .protocol import case_file, limits
+from .protocol.case import Case, digest
 
 MARKER = "run.json"
 _SCHEMA = "xent-run/1"
@@ -130,7 +131,7 @@ def _in_the_way(out: Path, folder: Path, plan: Plan) -> list[tuple[Path, str]]:
     path = out / CASES
     if path.exists() or path.is_symlink():
         try:
-            sha = digest(transport.read(path))
+            sha = digest(case_file.read(path))
         except UnreadableInput as error:
             found.append((path, f"is no case file of this version ({error.problem})"))
         else:
@@ -174,9 +175,9 @@ def _move_aside(out: Path, paths: Sequence[Path]) -> Path:
 def _write_cases(path: Path, cases: Sequence[Case], sha: str) -> None:
     """Writes the cases that can be shipped, unless they are there already."""
     with contextlib.suppress(UnreadableInput):
-        if digest(transport.read(path)) == sha:
+        if digest(case_file.read(path)) == sha:
             return
-    transport.write(path, cases)
+    case_file.write(path, cases)
 
 
 def _read_marker(path: Path) -> Plan | None:

@@ -14,10 +14,11 @@ from typing import Any
 
 from xent.errors import UnreadableInput
 
-from . import limits, records, results
-from .case import ID, ID_RULE
+from . import records, results
 from .files.reading import open_file
 from .files.strict_json import Place
+from .protocol import limits
+from .protocol.case import ID, ID_RULE
 
 _CHUNK = 16 * 2**20
 _MOST = 2**40  # bytes of a journal: it is read in pieces, whatever its size

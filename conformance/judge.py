@@ -31,9 +31,9 @@ from xent.errors import Unavailable
 
 from . import prints
 from .answers import Answer, Answers, answers
-from .case import Case, Expected
 from .compare import TOLERANCES, Measure, measure
 from .crashes import crash_cause
+from .protocol.case import Case, Expected
 from .records import Raised, Record
 
 VERDICTS = (

@@ -16,10 +16,10 @@ from pathlib import Path
 from xent import adapters
 from xent.errors import Unavailable, UnreadableInput
 
-from . import limits
 from .files import strict_json
 from .files.strict_json import Place
 from .interpreters import bounded
+from .protocol import limits
 
 _OWN = "xent.adapters."
 _MARK = b"xent-adapter "

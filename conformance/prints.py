@@ -10,7 +10,7 @@ from xent import dtypes
 from xent.dtypes import Array
 
 from .answers import Answer, Answers
-from .case import Case
+from .protocol.case import Case
 
 
 def as_answer(printed: Array, answer: Optional[Answer], case: Case) -> Answer:

@@ -14,9 +14,9 @@ from typing import Any
 from xent import dtypes
 from xent.adapters import Capabilities
 
-from . import arrays, limits
-from .case import DIFFERENTIABLE, ID, ID_RULE
 from .files.strict_json import NotANumber, Place, shown
+from .protocol import arrays, limits
+from .protocol.case import DIFFERENTIABLE, ID, ID_RULE
 
 SCHEMA = "xent-results/2"
 READS = (SCHEMA, "xent-results/1")  # which had no capabilities and no record of what could not be recorded

@@ -17,12 +17,13 @@ from typing import Any, BinaryIO, NamedTuple
 
 from xent.errors import UnreadableInput
 
-from . import limits, records
-from .arrays import HexText
+from . import records
 from .files import strict_json
 from .files.atomic import write_atomically
 from .files.reading import open_file
 from .files.strict_json import Place
+from .protocol import limits
+from .protocol.arrays import HexText
 from .records import Footer, Header, Record
 
 MAX_FILE = 8 * 2**30

@@ -12,9 +12,9 @@ from typing import Any
 
 from xent import adapters
 from xent.conformance import columns, ending, folder, interpreters, plugins, results, runner, together, vectors
-from xent.conformance.case import Case
 from xent.conformance.columns import Column
 from xent.conformance.plugins import Adapter
+from xent.conformance.protocol.case import Case
 from xent.conformance.report import console as terminals
 from xent.conformance.report import escape, files, model, terminal
 from xent.conformance.report.console import Console

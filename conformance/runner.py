@@ -18,12 +18,13 @@ from typing import Any, NamedTuple, Protocol
 
 from xent.errors import NotStarted, Unavailable, UnreadableInput
 
-from . import records, results, transport
-from .case import Case, digest
+from . import records, results
 from .files.strict_json import Place
 from .journal import Begun, Died, Ended, Hello, NotReady, Recorded, header_of
 from .partial import Partial, cannot_write, clear_write_errors
 from .process import Implementation, Worker, death, make_search_path
+from .protocol import case_file
+from .protocol.case import Case, digest
 from .records import CaseSet, Header, Record
 
 __all__ = ["Event", "Implementation", "run_worker"]
@@ -96,12 +97,12 @@ def run_worker(
     """
     folder = Path(results_dir)
     listed = list(cases)
-    unshippable = {case.id: why for case in listed if (why := transport.unshippable(case))}
+    unshippable = {case.id: why for case in listed if (why := case_file.unshippable(case))}
     with contextlib.ExitStack() as stack:
         partial = stack.enter_context(contextlib.closing(Partial(folder, implementation.id)))
         with clear_write_errors(folder):
             work = stack.enter_context(_work_folder(folder, implementation.id))
-            transport.write(work / "cases.safetensors", (case for case in listed if case.id not in unshippable))
+            case_file.write(work / "cases.safetensors", (case for case in listed if case.id not in unshippable))
             make_search_path(work / "path", implementation)
         run = _Run(implementation, str(interpreter.path), work, partial, on_event, timeout, startup_timeout)
         run.stop = stop or run.stop

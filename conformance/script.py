@@ -12,7 +12,7 @@ from types import ModuleType
 from xent import dtypes
 from xent.adapters import layout
 from xent.adapters.text import NEEDS_XENT, literal
-from xent.conformance.case import Case
+from xent.conformance.protocol.case import Case
 
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 _GENERIC = """\

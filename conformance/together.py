@@ -14,9 +14,9 @@ from typing import Protocol
 from xent.errors import Unavailable, UnreadableInput
 
 from . import columns, interpreters, runner
-from .case import Case
 from .columns import Column
 from .plugins import Adapter
+from .protocol.case import Case
 
 
 class Progress(Protocol):

@@ -8,9 +8,9 @@ import numpy as np
 
 from xent import dtypes
 
-from .arrays import MAX_ELEMENTS, MAX_RANK, check_shape
 from .files import strict_json
 from .files.strict_json import Place, shown
+from .protocol.arrays import MAX_ELEMENTS, MAX_RANK, check_shape
 
 _DTYPES = (*dtypes.FLOATS, *dtypes.INTEGERS)
 _WORDS = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}

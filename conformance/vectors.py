@@ -15,10 +15,10 @@ import numpy as np
 
 from xent import dtypes
 from xent.conformance import clauses, vector_arrays
-from xent.conformance.arrays import MAX_ELEMENTS
-from xent.conformance.case import DIFFERENTIABLE, ID, ID_RULE, Case, Expected
 from xent.conformance.files import strict_json
 from xent.conformance.files.strict_json import NotANumber, PathLike, Place, shown
+from xent.conformance.protocol.arrays import MAX_ELEMENTS
+from xent.conformance.protocol.case import DIFFERENTIABLE, ID, ID_RULE, Case, Expected
 from xent.errors import UnreadableInput
 from xent.spec import Arguments, arguments_from_dict
 

@@ -10,8 +10,8 @@ from collections import Counter
 from typing import Any, Iterable, Mapping, Sequence
 
 from xent import dtypes
-from xent.conformance.case import Case, digest
 from xent.conformance.judge import VERDICTS, Verdict
+from xent.conformance.protocol.case import Case, digest
 from xent.spec import arguments_to_dict
 
 SCHEMA = "xent-report/2"

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import List
 
-from xent.conformance.case import Case
+from xent.conformance.protocol.case import Case
 from xent.conformance.standard import grid, hostile, probes, refusals, singles
 from xent.conformance.standard.jit_sample import JIT_SAMPLE
 

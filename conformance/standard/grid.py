@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import product
 from typing import Any, Iterator, List, Sequence
 
-from xent.conformance.case import Case
+from xent.conformance.protocol.case import Case
 from xent.conformance.standard.plan import IGNORES, Plan, build
 
 REDUCTIONS = ("none", "mean", "sum")

@@ -12,7 +12,7 @@ from typing import Dict, List, NamedTuple, Sequence, Tuple
 import numpy as np
 
 from xent import dtypes
-from xent.conformance.case import Case
+from xent.conformance.protocol.case import Case
 from xent.conformance.standard.plan import make
 from xent.spec import Arguments
 

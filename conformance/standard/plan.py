@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 import numpy as np
 
 from xent import dtypes
-from xent.conformance.case import DIFFERENTIABLE, Case
+from xent.conformance.protocol.case import DIFFERENTIABLE, Case
 from xent.conformance.standard import coverage, values
 from xent.spec import REDUCTIONS, Arguments
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Dict, List
 
 from xent import dtypes
-from xent.conformance.case import Case
+from xent.conformance.protocol.case import Case
 from xent.conformance.standard.plan import Plan, build
 
 _PLAIN = Plan("indices", target_dtype="int64", shape=(3, 4), tags=("capability",), prefix="capability")

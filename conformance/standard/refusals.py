@@ -10,7 +10,7 @@ from typing import Any, Dict, List, NamedTuple, Tuple
 
 import numpy as np
 
-from xent.conformance.case import Case
+from xent.conformance.protocol.case import Case
 from xent.spec import Arguments
 
 _THREE = ("torch-2.8", "mint", "oneflow")

@@ -7,7 +7,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 import numpy as np
 
 from xent import dtypes
-from xent.conformance.case import Case
+from xent.conformance.protocol.case import Case
 from xent.conformance.standard.plan import make
 from xent.spec import Arguments
 

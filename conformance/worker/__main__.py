@@ -28,8 +28,8 @@ from typing import Any, Callable, Dict, List, Sequence, Tuple
 import numpy as np
 
 from xent import adapters
-from xent.conformance import transport
-from xent.conformance.case import Case
+from xent.conformance.protocol import case_file
+from xent.conformance.protocol.case import Case
 from xent.conformance.worker import recording
 from xent.conformance.worker.journal import WORD, Journal
 from xent.errors import Unavailable
@@ -45,7 +45,7 @@ def main(argv: Sequence[str]) -> None:
     sys.path[:] = [entry for entry in sys.path if os.path.realpath(entry or ".") != os.getcwd()]  # -m put it there
     faulthandler.enable(all_threads=False)
     try:
-        cases = transport.read(folder / "cases.safetensors")
+        cases = case_file.read(folder / "cases.safetensors")
         adapter = adapters.load(module)
         if not isinstance(adapter.capabilities, adapters.Capabilities):
             kind = type(adapter.capabilities).__name__

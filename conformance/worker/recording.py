@@ -16,11 +16,11 @@ from typing import Any, Dict, List, Tuple
 import numpy as np
 
 from xent import adapters
+from xent.conformance.protocol import arrays, limits
+from xent.conformance.protocol.case import Case
 from xent.errors import Unavailable
 from xent.spec import CrossEntropySpec
 
-from .. import arrays, limits
-from ..case import Case
 from .journal import Journal
 
 _ANSI = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[@-Z\\-_])")

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from xent import adapters, dtypes
 from xent.conformance import judge, runner
 from xent.conformance.answers import Answers, answers
-from xent.conformance.case import Case
+from xent.conformance.protocol.case import Case
 from xent.spec import Arguments
 
 EXAMPLES = 2000

@@ -6,13 +6,13 @@ import json
 import sys
 
 from xent import adapters
-from xent.conformance import arrays, transport
+from xent.conformance.protocol import arrays, case_file
 
 
 def main(module: str, cases: str, out: str) -> None:
     adapter = adapters.load(module)
     with open(out, "w") as file:
-        for case in transport.read(cases):
+        for case in case_file.read(cases):
             found = adapter.evaluate(case.arguments, case.input, case.target, gradient=case.gradient)
             record = {"case": case.id, "outcome": "value", "value": arrays.encode(found.value), "gradient": None}
             if found.gradient is not None:

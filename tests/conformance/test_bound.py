@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from xent import dtypes
-from xent.conformance import arrays, transport
 from xent.conformance.answers import answers
 from xent.conformance.bound import gradient_bound, value_bound
-from xent.conformance.case import Case
 from xent.conformance.compare import measure
+from xent.conformance.protocol import arrays, case_file
+from xent.conformance.protocol.case import Case
 from xent.spec import Arguments, CrossEntropySpec
 
 U = 2.0**-24
@@ -95,7 +95,7 @@ def torch_records(
     """What the real torch returned for every regime's cases: one process."""
     folder = tmp_path_factory.mktemp("torch")
     cases = [case for seed, name in enumerate(REGIMES) for case in _regime(name, seed)]
-    transport.write(folder / "cases.safetensors", cases)
+    case_file.write(folder / "cases.safetensors", cases)
     command = [framework_python("torch"), str(Path(__file__).with_name("evaluate_cases.py")), "xent.adapters.torch"]
     done = subprocess.run(
         [*command, str(folder / "cases.safetensors"), str(folder / "out.jsonl")],

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from xent import dtypes
-from xent.conformance.case import Case, Expected, digest
+from xent.conformance.protocol.case import Case, Expected, digest
 from xent.spec import Arguments
 
 BASE = Case(

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from xent.conformance import clauses
-from xent.conformance.case import Case
 from xent.conformance.clauses import Clause
+from xent.conformance.protocol.case import Case
 from xent.spec import Arguments, CrossEntropySpec
 
 ROOT = Path(__file__).resolve().parents[2]

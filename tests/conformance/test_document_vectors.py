@@ -13,7 +13,7 @@ import pytest
 
 from xent import reference
 from xent.conformance import vectors
-from xent.conformance.case import Case
+from xent.conformance.protocol.case import Case
 from xent.spec import CrossEntropySpec
 
 

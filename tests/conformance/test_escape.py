@@ -24,9 +24,10 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from rich.cells import cell_len
 
-from xent.conformance import cli, doctor, limits, transport
-from xent.conformance.case import ID, Case, digest
+from xent.conformance import cli, doctor
 from xent.conformance.judge import VERDICTS, Verdict
+from xent.conformance.protocol import case_file, limits
+from xent.conformance.protocol.case import ID, Case, digest
 from xent.conformance.report import console, escape, files, junit, markdown, matrix, model, page, terminal
 from xent.spec import Arguments
 
@@ -333,7 +334,7 @@ def write_run(folder: Path, hostile: str) -> None:
     )  # fmt: skip
     cases = [replace(case, id=name) for name in SHOWN]
     (folder / "results").mkdir()
-    transport.write(folder / "cases.safetensors", cases)
+    case_file.write(folder / "cases.safetensors", cases)
     names = ("id", "name", "version", "device", "mode", "kernels")
     header = {
         "schema": "xent-results/2", "implementation": dict.fromkeys(names, hostile),

@@ -11,8 +11,8 @@ from judging import INF, NAN, T, X, a_case, a_value, an_error, right_answer, ver
 from xent import dtypes
 from xent.adapters import Capabilities, Entry
 from xent.conformance.answers import Answers, answers
-from xent.conformance.case import Case, Expected
 from xent.conformance.judge import VERDICTS, judge, judge_all
+from xent.conformance.protocol.case import Case, Expected
 from xent.conformance.records import Record
 from xent.spec import Arguments
 

@@ -12,9 +12,9 @@ from judging import INF, a_value, right_answer, verdict_of
 
 from xent import dtypes
 from xent.conformance.answers import answers
-from xent.conformance.case import Case
 from xent.conformance.compare import measure
 from xent.conformance.judge import Verdict
+from xent.conformance.protocol.case import Case
 from xent.spec import Arguments, CrossEntropySpec
 
 

@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from xent.conformance import judge
-from xent.conformance.case import Case
+from xent.conformance.protocol.case import Case
 from xent.conformance.report import files, junit, markdown, matrix, model, page, terminal
 from xent.spec import Arguments
 

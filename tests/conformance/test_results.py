@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from xent import conformance
-from xent.conformance import arrays, limits, records, results
+from xent.conformance import records, results
+from xent.conformance.protocol import arrays, limits
 from xent.errors import UnreadableInput
 
 ARRAY = {"dtype": "float32", "shape": [2], "hex": ["0x1.9p-1", "nan"]}

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from xent.conformance import records, results
-from xent.conformance.case import Case
 from xent.conformance.process import death
+from xent.conformance.protocol.case import Case
 from xent.conformance.records import Footer
 from xent.conformance.runner import Implementation, run_worker
 from xent.errors import Unavailable, UnreadableInput

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from xent.conformance import results
-from xent.conformance.case import Case
+from xent.conformance.protocol.case import Case
 from xent.conformance.runner import Implementation, run_worker
 from xent.errors import Unavailable
 from xent.spec import Arguments

@@ -12,7 +12,7 @@ import pytest
 
 from xent import adapters, reference
 from xent.conformance import script
-from xent.conformance.case import Case
+from xent.conformance.protocol.case import Case
 from xent.spec import Arguments, CrossEntropySpec
 
 ROOT = Path(__file__).resolve().parents[2]

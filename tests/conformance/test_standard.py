@@ -17,7 +17,7 @@ import pytest
 
 from xent import adapters, dtypes, reference
 from xent.conformance import clauses, standard
-from xent.conformance.case import Case, digest
+from xent.conformance.protocol.case import Case, digest
 from xent.conformance.standard import grid, hostile, plan, values
 from xent.conformance.standard.jit_sample import JIT_SAMPLE
 from xent.errors import SpecError, XentWarning
@@ -61,7 +61,7 @@ def test_the_set_is_the_same_without_ml_dtypes() -> None:
         "from xent import dtypes\n"
         "assert dtypes.BFLOAT16.names, 'bfloat16 should be its bits here'\n"
         "from xent.conformance import standard\n"
-        "from xent.conformance.case import digest\n"
+        "from xent.conformance.protocol.case import digest\n"
         "print(digest(standard.cases()))\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -10,8 +10,8 @@ import pytest
 from safetensors.numpy import load_file
 
 from xent import dtypes
-from xent.conformance import transport
-from xent.conformance.case import Case, Expected, digest
+from xent.conformance.protocol import case_file
+from xent.conformance.protocol.case import Case, Expected, digest
 from xent.errors import UnreadableInput
 from xent.spec import Arguments
 
@@ -26,8 +26,8 @@ def case(name, input=None, target=None, **fields):
 
 
 def there_and_back(path, cases):
-    transport.write(path, cases)
-    return transport.read(path)
+    case_file.write(path, cases)
+    return case_file.read(path)
 
 
 def test_every_dtype_arrives(tmp_path):
@@ -50,10 +50,10 @@ def test_every_dtype_arrives(tmp_path):
 
 def test_bits_of_bfloat16_arrive_where_its_package_is_absent(tmp_path, monkeypatch):
     bits = np.array([[0x3F80, 0x7FC1, 0x8000]], dtype=np.uint16)
-    transport.write(tmp_path / "cases", [case("a", input=dtypes.from_bits(bits, "bfloat16"))])
+    case_file.write(tmp_path / "cases", [case("a", input=dtypes.from_bits(bits, "bfloat16"))])
     structured = np.dtype([("bfloat16", "<u2")])
     monkeypatch.setattr(dtypes, "BFLOAT16", structured)
-    (back,) = transport.read(tmp_path / "cases")
+    (back,) = case_file.read(tmp_path / "cases")
     assert back.input.dtype == structured
     assert (back.input["bfloat16"] == bits).all()
 
@@ -109,7 +109,7 @@ def test_everything_else_arrives(tmp_path):
 
 def test_the_safetensors_package_reads_it(tmp_path):
     weight = RNG.normal(size=3)
-    transport.write(tmp_path / "cases", [case("a", arguments=Arguments(weight=weight)), case("b")])
+    case_file.write(tmp_path / "cases", [case("a", arguments=Arguments(weight=weight)), case("b")])
     tensors = load_file(tmp_path / "cases")
     assert sorted(tensors) == ["a#input", "a#target", "a#weight", "b#input", "b#target"]
     np.testing.assert_array_equal(tensors["a#weight"], weight)
@@ -117,22 +117,22 @@ def test_the_safetensors_package_reads_it(tmp_path):
 
 def test_write_refuses_what_it_cannot_ship_and_leaves_nothing(tmp_path):
     with pytest.raises(ValueError, match="two cases have the id a"):
-        transport.write(tmp_path / "cases", [case("a"), case("a")])
+        case_file.write(tmp_path / "cases", [case("a"), case("a")])
     with pytest.raises(ValueError, match=r"case a: target has dtype .* can't be shipped"):
-        transport.write(tmp_path / "cases", [case("a", target=np.array(["x"]))])
+        case_file.write(tmp_path / "cases", [case("a", target=np.array(["x"]))])
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
-    transport.write(tmp_path / "cases", [case("old")])
+    case_file.write(tmp_path / "cases", [case("old")])
 
     def full(descriptor):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
-        transport.write(tmp_path / "cases", [case("new")])
-    assert [got.id for got in transport.read(tmp_path / "cases")] == ["old"]
+        case_file.write(tmp_path / "cases", [case("new")])
+    assert [got.id for got in case_file.read(tmp_path / "cases")] == ["old"]
     assert [path.name for path in tmp_path.iterdir()] == ["cases"]
 
 
@@ -250,14 +250,14 @@ def test_a_hostile_file_is_one_clear_error(tmp_path, name):
     path = tmp_path / "cases"
     path.write_bytes(HOSTILE[name])
     with pytest.raises(UnreadableInput) as caught:
-        transport.read(path)
+        case_file.read(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert len(str(caught.value)) < 1000
 
 
 def test_the_hostile_files_start_from_a_good_one(tmp_path):
     (tmp_path / "cases").write_bytes(pack(header(), BODY))
-    assert [got.id for got in transport.read(tmp_path / "cases")] == ["a"]
+    assert [got.id for got in case_file.read(tmp_path / "cases")] == ["a"]
 
 
 @pytest.mark.parametrize("asked", [True, False])
@@ -266,7 +266,7 @@ def test_a_file_of_the_first_schema_is_read(tmp_path, asked):
     entry = {name: value for name, value in entry.items() if name != "gradients"} | {"gradient": asked}
     old = {"xent": json.dumps({"schema": "xent-cases/1", "cases": [entry]})}
     (tmp_path / "cases").write_bytes(pack(header(__metadata__=old), BODY))
-    (got,) = transport.read(tmp_path / "cases")
+    (got,) = case_file.read(tmp_path / "cases")
     assert got.gradients == (("input",) if asked else ())
 
 
@@ -274,31 +274,31 @@ def test_a_file_too_large_for_memory_is_refused_before_it_is_read(tmp_path):
     with (tmp_path / "cases").open("wb") as file:
         file.truncate(20 * 10**9)  # on the disk it takes nothing
     with pytest.raises(UnreadableInput, match="larger than the 256 MiB"):
-        transport.read(tmp_path / "cases")
+        case_file.read(tmp_path / "cases")
     listed = b'{"a": [' + b"{}," * 33_000_000 + b"{}]}"
     (tmp_path / "cases").write_bytes(pack(listed))
     with pytest.raises(UnreadableInput, match=r"header of 99,000,\d+ bytes"):
-        transport.read(tmp_path / "cases")
+        case_file.read(tmp_path / "cases")
 
 
 def test_what_is_no_file_is_refused_at_once(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for path, what in ((tmp_path / "pipe", "a pipe"), ("/dev/zero", "a device")):
         with pytest.raises(UnreadableInput, match=f"is {what}, not a file"):
-            transport.read(path)
+            case_file.read(path)
 
 
 def test_a_file_that_is_not_there(tmp_path):
     for path, says in ((tmp_path / "none", "no such file"), (tmp_path, "is a folder")):
         with pytest.raises(UnreadableInput, match=says):
-            transport.read(path)
+            case_file.read(path)
 
 
 def test_two_threads_write_one_file(tmp_path):
-    threads = [threading.Thread(target=transport.write, args=(tmp_path / "cases", [case(f"t{i}")])) for i in range(8)]
+    threads = [threading.Thread(target=case_file.write, args=(tmp_path / "cases", [case(f"t{i}")])) for i in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(transport.read(tmp_path / "cases")) == 1
+    assert len(case_file.read(tmp_path / "cases")) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["cases"]

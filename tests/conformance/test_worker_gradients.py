@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from xent.adapters import Capabilities, Entry
-from xent.conformance.case import Case
+from xent.conformance.protocol.case import Case
 from xent.conformance.runner import Implementation, run_worker
 from xent.spec import Arguments
 

@@ -21,9 +21,10 @@ from typing import Any
 
 import numpy as np
 
-from xent.conformance import columns, journal, records, results, transport, vectors
-from xent.conformance.case import Case, Expected
+from xent.conformance import columns, journal, records, results, vectors
 from xent.conformance.files.strict_json import Place
+from xent.conformance.protocol import case_file
+from xent.conformance.protocol.case import Case, Expected
 from xent.conformance.report import files, model
 from xent.errors import UnreadableInput
 from xent.spec import Arguments
@@ -150,7 +151,7 @@ def results_input(rng: random.Random) -> bytes:
 
 def cases_input(rng: random.Random) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
-        transport.write(Path(folder) / "cases", CASES)
+        case_file.write(Path(folder) / "cases", CASES)
         data = (Path(folder) / "cases").read_bytes()
     size = struct.unpack("<Q", data[:8])[0]
     header, body = json.loads(data[8 : 8 + size]), data[8 + size :]
@@ -201,7 +202,7 @@ def read_results(path: Path) -> None:
 
 
 def judge_cases(path: Path) -> None:
-    for case in transport.read(path):
+    for case in case_file.read(path):
         columns.judge_columns([case], [columns.Column("absent", "absent", "eager", None, "never run")])
 
 
@@ -209,8 +210,8 @@ def judge_vectors(path: Path) -> None:
     for case in vectors.read(path):
         columns.judge_columns([case], [])
         with tempfile.TemporaryDirectory() as folder:
-            transport.write(Path(folder) / "cases", [case])
-            assert [one.id for one in transport.read(Path(folder) / "cases")] == [case.id]
+            case_file.write(Path(folder) / "cases", [case])
+            assert [one.id for one in case_file.read(Path(folder) / "cases")] == [case.id]
 
 
 READERS: dict[str, tuple[Callable[[random.Random], bytes], Callable[[Path], Any]]] = {

@@ -9,8 +9,8 @@ import numpy as np
 import xent.reference
 from xent import dtypes
 from xent.adapters import Capabilities
-from xent.conformance.case import Case, Expected
 from xent.conformance.judge import Verdict, judge
+from xent.conformance.protocol.case import Case, Expected
 from xent.conformance.records import Raised, Record
 from xent.spec import Arguments, CrossEntropySpec
 

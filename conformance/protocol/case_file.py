@@ -16,15 +16,15 @@ import numpy as np
 
 from xent import dtypes
 from xent.adapters import layout
+from xent.conformance.files import strict_json
+from xent.conformance.files.atomic import write_atomically
+from xent.conformance.files.reading import read_file
+from xent.conformance.files.strict_json import NotANumber, Place, shown
 from xent.errors import UnreadableInput
 from xent.spec import Arguments, arguments_from_dict, arguments_to_dict
 
 from .arrays import MAX_RANK, check_shape
 from .case import DIFFERENTIABLE, ID, ID_RULE, Case, Expected
-from .files import strict_json
-from .files.atomic import write_atomically
-from .files.reading import read_file
-from .files.strict_json import NotANumber, Place, shown
 
 SCHEMA = "xent-cases/2"
 _READS = (SCHEMA, "xent-cases/1")  # which had "gradient": true or false in the place of "gradients"
