@@ -1,0 +1,1 @@
+"""What workers recorded: headers, records and footers as types, the files that hold them, the columns they make."""

@@ -1,0 +1,1 @@
+"""What travels between the tool and a framework's interpreter: cases, arrays and the file that carries them."""
