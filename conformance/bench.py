@@ -15,10 +15,12 @@ from typing import Sequence
 from rich.table import Table
 
 from xent import adapters
-from xent.conformance import interpreters, run, runner, vectors
+from xent.conformance.cases import vectors
 from xent.conformance.protocol.case import Case
 from xent.conformance.report import console as terminals
 from xent.errors import Unavailable
+
+from . import interpreters, run, runner
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

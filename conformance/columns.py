@@ -10,7 +10,8 @@ from typing import Any
 
 from xent.errors import UnreadableInput
 
-from . import flaws, judge, results, vectors
+from . import flaws, judge, results
+from .cases import vectors
 from .plugins import Adapter
 from .protocol import case_file
 from .protocol.case import Case, digest

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from xent import adapters
-from xent.conformance import columns, ending, folder, interpreters, plugins, results, runner, together, vectors
+from xent.conformance.cases import vectors
 from xent.conformance.columns import Column
 from xent.conformance.plugins import Adapter
 from xent.conformance.protocol.case import Case
@@ -19,6 +19,8 @@ from xent.conformance.report import console as terminals
 from xent.conformance.report import escape, files, model, terminal
 from xent.conformance.report.console import Console
 from xent.errors import Unavailable, UnreadableInput
+
+from . import columns, ending, folder, interpreters, plugins, results, runner, together
 
 # Longest first, so that two cores are busy to the end.
 _ORDER = (

@@ -15,7 +15,7 @@ from xent import dtypes
 from xent.adapters import load, module_path, names
 from xent.conformance.answers import Answer, Answers, answers
 from xent.conformance.bound import Bound, gradient_bound, target_gradient_bound, value_bound, weight_gradient_bound
-from xent.conformance.clauses import load as load_clauses
+from xent.conformance.cases.clauses import load as load_clauses
 from xent.conformance.judge import Verdict
 from xent.conformance.protocol import arrays
 from xent.conformance.protocol.case import Case

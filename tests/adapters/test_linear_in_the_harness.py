@@ -11,7 +11,7 @@ import pytest
 from xent.adapters import Capabilities
 from xent.conformance import judge, runner
 from xent.conformance.answers import answers
-from xent.conformance.vectors import cases as cases_of
+from xent.conformance.cases.vectors import cases as cases_of
 
 HERE = Path(__file__).resolve().parent
 

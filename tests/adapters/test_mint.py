@@ -7,7 +7,7 @@ import pytest
 
 from xent.adapters import load
 from xent.adapters.mint import kernels
-from xent.conformance import clauses
+from xent.conformance.cases import clauses
 from xent.errors import Unavailable
 
 CHECKS = {"check_mint.py": 35, "check_mint_jit.py": 7}

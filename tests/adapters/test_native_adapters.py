@@ -11,7 +11,7 @@ import types
 import pytest
 
 from xent.adapters import load
-from xent.conformance import clauses
+from xent.conformance.cases import clauses
 from xent.errors import Unavailable
 
 CHECKS = {"torch": 28, "mindspore": 26, "oneflow": 27}

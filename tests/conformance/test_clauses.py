@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from xent.conformance import clauses
-from xent.conformance.clauses import Clause
+from xent.conformance.cases import clauses
+from xent.conformance.cases.clauses import Clause
 from xent.conformance.protocol.case import Case
 from xent.spec import Arguments, CrossEntropySpec
 
@@ -124,7 +124,7 @@ def test_an_original_in_a_text_is_noticed() -> None:
 
 
 def test_every_clause_has_a_case_or_a_test_or_a_reason_and_every_case_known_clauses() -> None:
-    from xent.conformance import standard, vectors
+    from xent.conformance.cases import standard, vectors
 
     untested, unknown = clauses.unmatched(clauses.load(), [*standard.cases(), *vectors.document_vectors()])
     assert not unknown, "cases name clauses that don't exist"
@@ -145,7 +145,7 @@ def test_a_case_with_an_unknown_clause_is_found() -> None:
 
 
 def test_no_case_claims_a_clause_that_gives_a_reason_why_none_can() -> None:
-    from xent.conformance import standard, vectors
+    from xent.conformance.cases import standard, vectors
 
     tested = {clause for case in [*standard.cases(), *vectors.document_vectors()] for clause in case.clauses}
     assert not {clause.id for clause in clauses.load().values() if clause.reason} & tested

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from command import VECTOR, vectors, workers, xent
 
-from xent.conformance import clauses
+from xent.conformance.cases import clauses
 
 SLOW = '''
 """The oracle, slowly: something to interrupt."""

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from xent import reference
-from xent.conformance import vectors
+from xent.conformance.cases import vectors
 from xent.conformance.protocol.case import Case
 from xent.spec import CrossEntropySpec
 

@@ -17,8 +17,8 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from xent.conformance import clauses, vectors
-from xent.conformance.clauses import Clause, normalised
+from xent.conformance.cases import clauses, vectors
+from xent.conformance.cases.clauses import Clause, normalised
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = ROOT.parent / "shared" / "documents"

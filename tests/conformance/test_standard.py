@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 
 from xent import adapters, dtypes, reference
-from xent.conformance import clauses, standard
+from xent.conformance.cases import clauses, standard
+from xent.conformance.cases.standard import grid, hostile, plan, values
+from xent.conformance.cases.standard.jit_sample import JIT_SAMPLE
 from xent.conformance.protocol.case import Case, digest
-from xent.conformance.standard import grid, hostile, plan, values
-from xent.conformance.standard.jit_sample import JIT_SAMPLE
 from xent.errors import SpecError, XentWarning
 from xent.spec import CrossEntropySpec
 

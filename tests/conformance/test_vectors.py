@@ -16,7 +16,7 @@ import pytest
 from vector_files import GOOD, WRONG, changed
 
 from xent import dtypes
-from xent.conformance import vectors
+from xent.conformance.cases import vectors
 from xent.conformance.files import strict_json
 from xent.errors import UnreadableInput
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from vector_files import GOOD, SCHEMA, WRONG, changed
 
-from xent.conformance import vectors
+from xent.conformance.cases import vectors
 from xent.errors import UnreadableInput
 
 _STRUCTURE = jsonschema.Draft202012Validator(SCHEMA)

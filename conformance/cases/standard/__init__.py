@@ -11,9 +11,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import List
 
+from xent.conformance.cases.standard.jit_sample import JIT_SAMPLE
 from xent.conformance.protocol.case import Case
-from xent.conformance.standard import grid, hostile, probes, refusals, singles
-from xent.conformance.standard.jit_sample import JIT_SAMPLE
+
+from . import grid, hostile, probes, refusals, singles
 
 __all__ = ["cases"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from itertools import product
 from typing import Any, Iterator, List, Sequence
 
+from xent.conformance.cases.standard.plan import IGNORES, Plan, build
 from xent.conformance.protocol.case import Case
-from xent.conformance.standard.plan import IGNORES, Plan, build
 
 REDUCTIONS = ("none", "mean", "sum")
 SMOOTHINGS = (0.0, 0.1, 1.0)

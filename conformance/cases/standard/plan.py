@@ -10,8 +10,9 @@ import numpy as np
 
 from xent import dtypes
 from xent.conformance.protocol.case import DIFFERENTIABLE, Case
-from xent.conformance.standard import coverage, values
 from xent.spec import REDUCTIONS, Arguments
+
+from . import coverage, values
 
 Array = np.ndarray[Any, Any]
 

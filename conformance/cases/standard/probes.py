@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import Dict, List
 
 from xent import dtypes
+from xent.conformance.cases.standard.plan import Plan, build
 from xent.conformance.protocol.case import Case
-from xent.conformance.standard.plan import Plan, build
 
 _PLAIN = Plan("indices", target_dtype="int64", shape=(3, 4), tags=("capability",), prefix="capability")
 _SOFT = replace(_PLAIN, kind="probabilities", target_dtype="")

@@ -7,8 +7,8 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 import numpy as np
 
 from xent import dtypes
+from xent.conformance.cases.standard.plan import make
 from xent.conformance.protocol.case import Case
-from xent.conformance.standard.plan import make
 from xent.spec import Arguments
 
 _INF, _NAN = float("inf"), float("nan")

@@ -7,10 +7,9 @@ from typing import Any, List, NoReturn, Tuple
 import numpy as np
 
 from xent import dtypes
-
-from .files import strict_json
-from .files.strict_json import Place, shown
-from .protocol.arrays import MAX_ELEMENTS, MAX_RANK, check_shape
+from xent.conformance.files import strict_json
+from xent.conformance.files.strict_json import Place, shown
+from xent.conformance.protocol.arrays import MAX_ELEMENTS, MAX_RANK, check_shape
 
 _DTYPES = (*dtypes.FLOATS, *dtypes.INTEGERS)
 _WORDS = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}

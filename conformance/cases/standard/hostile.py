@@ -12,8 +12,8 @@ from typing import Dict, List, NamedTuple, Sequence, Tuple
 import numpy as np
 
 from xent import dtypes
+from xent.conformance.cases.standard.plan import make
 from xent.conformance.protocol.case import Case
-from xent.conformance.standard.plan import make
 from xent.spec import Arguments
 
 _INF, _NAN = float("inf"), float("nan")

@@ -14,7 +14,6 @@ from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
 import numpy as np
 
 from xent import dtypes
-from xent.conformance import clauses, vector_arrays
 from xent.conformance.files import strict_json
 from xent.conformance.files.strict_json import NotANumber, PathLike, Place, shown
 from xent.conformance.protocol.arrays import MAX_ELEMENTS
@@ -22,8 +21,10 @@ from xent.conformance.protocol.case import DIFFERENTIABLE, ID, ID_RULE, Case, Ex
 from xent.errors import UnreadableInput
 from xent.spec import Arguments, arguments_from_dict
 
+from . import clauses, vector_arrays
+
 SCHEMA = "xent-vectors/1"
-FOLDER = Path(__file__).with_name("vectors")
+FOLDER = Path(__file__).resolve().parent.parent / "vectors"
 _WHAT = f'a vector file ("schema": "{SCHEMA}")'
 _NAME_RULE = f"Use {ID_RULE}."
 _MAX_TEXT = 20_000  # characters of a note or a source
@@ -80,7 +81,7 @@ def cases(paths: Sequence[PathLike]) -> List[Case]:
         UnreadableInput: as `read` does, and where two files have a case of one id.
     """
     if not paths:
-        from xent.conformance import standard
+        from . import standard
 
         return [*document_vectors(), *standard.cases()]
     seen: Dict[str, PathLike] = {}
