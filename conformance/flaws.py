@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from .evidence.records import Footer, Header, kernels_of
+from .evidence.results import Results
 from .judge import CONTRADICTED
 from .protocol.case import Case
-from .records import Footer, Header, kernels_of
-from .results import Results
 
 _SHOWN = 3
 _SAMPLE = re.compile(r"only cases tagged (\S+) run")

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from xent.errors import Unavailable, UnreadableInput
 
-from . import records, results
-from .columns import CASES
+from .evidence import records, results
+from .evidence.columns import CASES
 from .files import strict_json
 from .files.atomic import write_atomically
 from .files.strict_json import Place

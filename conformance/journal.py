@@ -14,7 +14,7 @@ from typing import Any
 
 from xent.errors import UnreadableInput
 
-from . import records, results
+from .evidence import records, results
 from .files.reading import open_file
 from .files.strict_json import Place
 from .protocol import limits

@@ -33,8 +33,8 @@ from . import prints
 from .answers import Answer, Answers, answers
 from .compare import TOLERANCES, Measure, measure
 from .crashes import crash_cause
+from .evidence.records import Raised, Record
 from .protocol.case import Case, Expected
-from .records import Raised, Record
 
 VERDICTS = (
     "agrees", "imprecise", "deviates", "rejects", "accepts", "crashes", "hangs", "unsupported", "no evidence",

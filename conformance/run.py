@@ -12,7 +12,7 @@ from typing import Any
 
 from xent import adapters
 from xent.conformance.cases import vectors
-from xent.conformance.columns import Column
+from xent.conformance.evidence.columns import Column
 from xent.conformance.plugins import Adapter
 from xent.conformance.protocol.case import Case
 from xent.conformance.report import console as terminals
@@ -20,7 +20,8 @@ from xent.conformance.report import escape, files, model, terminal
 from xent.conformance.report.console import Console
 from xent.errors import Unavailable, UnreadableInput
 
-from . import columns, ending, folder, interpreters, plugins, results, runner, together
+from . import ending, folder, interpreters, plugins, runner, together
+from .evidence import columns, results
 
 # Longest first, so that two cores are busy to the end.
 _ORDER = (

@@ -18,14 +18,14 @@ from typing import Any, NamedTuple, Protocol
 
 from xent.errors import NotStarted, Unavailable, UnreadableInput
 
-from . import records, results
+from .evidence import records, results
+from .evidence.partial import Partial, cannot_write, clear_write_errors
+from .evidence.records import CaseSet, Header, Record
 from .files.strict_json import Place
 from .journal import Begun, Died, Ended, Hello, NotReady, Recorded, header_of
-from .partial import Partial, cannot_write, clear_write_errors
 from .process import Implementation, Worker, death, make_search_path
 from .protocol import case_file
 from .protocol.case import Case, digest
-from .records import CaseSet, Header, Record
 
 __all__ = ["Event", "Implementation", "run_worker"]
 

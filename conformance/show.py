@@ -16,10 +16,10 @@ from xent.adapters import load, module_path, names
 from xent.conformance.answers import Answer, Answers, answers
 from xent.conformance.bound import Bound, gradient_bound, target_gradient_bound, value_bound, weight_gradient_bound
 from xent.conformance.cases.clauses import load as load_clauses
+from xent.conformance.evidence.records import Record, record_data
 from xent.conformance.judge import Verdict
 from xent.conformance.protocol import arrays
 from xent.conformance.protocol.case import Case
-from xent.conformance.records import Record, record_data
 from xent.conformance.report import console as terminals
 from xent.conformance.report import escape
 from xent.conformance.report.console import Console, styled
@@ -27,7 +27,8 @@ from xent.conformance.report.terminal import STYLES
 from xent.errors import UnreadableInput
 from xent.spec import CrossEntropySpec, arguments_to_dict
 
-from . import columns, script
+from . import script
+from .evidence import columns
 
 _LINES = 6
 _LONG = 1000  # characters of one such line

@@ -13,8 +13,9 @@ from typing import Protocol
 
 from xent.errors import Unavailable, UnreadableInput
 
-from . import columns, interpreters, runner
-from .columns import Column
+from . import interpreters, runner
+from .evidence import columns
+from .evidence.columns import Column
 from .plugins import Adapter
 from .protocol.case import Case
 

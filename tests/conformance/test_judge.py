@@ -11,9 +11,9 @@ from judging import INF, NAN, T, X, a_case, a_value, an_error, right_answer, ver
 from xent import dtypes
 from xent.adapters import Capabilities, Entry
 from xent.conformance.answers import Answers, answers
+from xent.conformance.evidence.records import Record
 from xent.conformance.judge import VERDICTS, judge, judge_all
 from xent.conformance.protocol.case import Case, Expected
-from xent.conformance.records import Record
 from xent.spec import Arguments
 
 NO_FLOAT32 = Capabilities(input_dtypes=Entry(("float64",), "mint/input/dtype"))

@@ -18,8 +18,8 @@ import xent.reference
 from xent import dtypes
 from xent.adapters import Capabilities, Entry
 from xent.conformance.answers import answers
+from xent.conformance.evidence.records import Record
 from xent.conformance.protocol.case import Case, Expected
-from xent.conformance.records import Record
 from xent.spec import Arguments, CrossEntropySpec
 
 Array = Any

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from xent import dtypes
+from xent.conformance.evidence.records import record_data
 from xent.conformance.protocol.case import Case
-from xent.conformance.records import record_data
 from xent.conformance.runner import Implementation, run_worker
 from xent.spec import Arguments
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from xent import conformance
-from xent.conformance import records, results
+from xent.conformance.evidence import records, results
 from xent.conformance.protocol import arrays, limits
 from xent.errors import UnreadableInput
 

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from xent.conformance import records, results
+from xent.conformance.evidence import records, results
+from xent.conformance.evidence.records import Footer
 from xent.conformance.process import death
 from xent.conformance.protocol.case import Case
-from xent.conformance.records import Footer
 from xent.conformance.runner import Implementation, run_worker
 from xent.errors import Unavailable, UnreadableInput
 from xent.spec import Arguments

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from xent.conformance import results
+from xent.conformance.evidence import results
 from xent.conformance.protocol.case import Case
 from xent.conformance.runner import Implementation, run_worker
 from xent.errors import Unavailable

@@ -9,9 +9,9 @@ import numpy as np
 import xent.reference
 from xent import dtypes
 from xent.adapters import Capabilities
+from xent.conformance.evidence.records import Raised, Record
 from xent.conformance.judge import Verdict, judge
 from xent.conformance.protocol.case import Case, Expected
-from xent.conformance.records import Raised, Record
 from xent.spec import Arguments, CrossEntropySpec
 
 INF, NAN = np.inf, np.nan

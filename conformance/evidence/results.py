@@ -15,15 +15,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from xent.conformance.files import strict_json
+from xent.conformance.files.atomic import write_atomically
+from xent.conformance.files.reading import open_file
+from xent.conformance.files.strict_json import Place
+from xent.conformance.protocol import limits
+from xent.conformance.protocol.arrays import HexText
 from xent.errors import UnreadableInput
 
 from . import records
-from .files import strict_json
-from .files.atomic import write_atomically
-from .files.reading import open_file
-from .files.strict_json import Place
-from .protocol import limits
-from .protocol.arrays import HexText
 from .records import Footer, Header, Record
 
 MAX_FILE = 8 * 2**30

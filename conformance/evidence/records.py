@@ -13,10 +13,9 @@ from typing import Any
 
 from xent import dtypes
 from xent.adapters import Capabilities
-
-from .files.strict_json import NotANumber, Place, shown
-from .protocol import arrays, limits
-from .protocol.case import DIFFERENTIABLE, ID, ID_RULE
+from xent.conformance.files.strict_json import NotANumber, Place, shown
+from xent.conformance.protocol import arrays, limits
+from xent.conformance.protocol.case import DIFFERENTIABLE, ID, ID_RULE
 
 SCHEMA = "xent-results/2"
 READS = (SCHEMA, "xent-results/1")  # which had no capabilities and no record of what could not be recorded

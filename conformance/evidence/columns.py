@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from xent.conformance import flaws, judge
+from xent.conformance.cases import vectors
+from xent.conformance.plugins import Adapter
+from xent.conformance.protocol import case_file
+from xent.conformance.protocol.case import Case, digest
 from xent.errors import UnreadableInput
 
-from . import flaws, judge, results
-from .cases import vectors
-from .plugins import Adapter
-from .protocol import case_file
-from .protocol.case import Case, digest
+from . import results
 from .results import Results
 
 CASES = "cases.safetensors"
