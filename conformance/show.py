@@ -13,11 +13,17 @@ from rich.text import Text
 
 from xent import dtypes
 from xent.adapters import load, module_path, names
-from xent.conformance.answers import Answer, Answers, answers
-from xent.conformance.bound import Bound, gradient_bound, target_gradient_bound, value_bound, weight_gradient_bound
 from xent.conformance.cases.clauses import load as load_clauses
 from xent.conformance.evidence.records import Record, record_data
-from xent.conformance.judge import Verdict
+from xent.conformance.judging.answers import Answer, Answers, answers
+from xent.conformance.judging.bound import (
+    Bound,
+    gradient_bound,
+    target_gradient_bound,
+    value_bound,
+    weight_gradient_bound,
+)
+from xent.conformance.judging.judge import Verdict
 from xent.conformance.protocol import arrays
 from xent.conformance.protocol.case import Case
 from xent.conformance.report import console as terminals

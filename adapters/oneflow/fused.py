@@ -1,6 +1,6 @@
 """Kernels for float32 rows in eager mode: oneDNN's softmax and log_softmax, many times as fast as exp one by one.
 
-- softmax is precise: its relative error stays inside the derived bound (conformance/bound.py), so the negative
+- softmax is precise: its relative error stays inside the derived bound (conformance/judging/bound.py), so the negative
   logarithm of the target's probability does too. It serves class indices without smoothing.
 - log_softmax is off by up to 4e-6 in its logarithm. The bound allows that from about 64 classes on, for each class
   that sum exp adds may cost an ulp. It serves the rest for many classes: its gradient kernel scales and subtracts in

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from xent.conformance import flaws, judge
 from xent.conformance.cases import vectors
+from xent.conformance.judging import flaws, judge
 from xent.conformance.plugins import Adapter
 from xent.conformance.protocol import case_file
 from xent.conformance.protocol.case import Case, digest

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Iterator, Mapping, Sequence
 
-from xent.conformance.judge import VERDICTS
+from xent.conformance.judging.judge import VERDICTS
 from xent.conformance.report import escape
 
 __all__ = ["VERDICTS", "Cell", "notes", "sections"]

@@ -10,7 +10,7 @@ from collections import Counter
 from typing import Any, Iterable, Mapping, Sequence
 
 from xent import dtypes
-from xent.conformance.judge import VERDICTS, Verdict
+from xent.conformance.judging.judge import VERDICTS, Verdict
 from xent.conformance.protocol.case import Case, digest
 from xent.spec import arguments_to_dict
 

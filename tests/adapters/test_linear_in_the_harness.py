@@ -9,9 +9,10 @@ from types import SimpleNamespace
 import pytest
 
 from xent.adapters import Capabilities
-from xent.conformance import judge, runner
-from xent.conformance.answers import answers
+from xent.conformance import runner
 from xent.conformance.cases.vectors import cases as cases_of
+from xent.conformance.judging import judge
+from xent.conformance.judging.answers import answers
 
 HERE = Path(__file__).resolve().parent
 

@@ -16,8 +16,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from xent import adapters, dtypes
-from xent.conformance import judge, runner
-from xent.conformance.answers import Answers, answers
+from xent.conformance import runner
+from xent.conformance.judging import judge
+from xent.conformance.judging.answers import Answers, answers
 from xent.conformance.protocol.case import Case
 from xent.spec import Arguments
 

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from xent import dtypes
-from xent.conformance.answers import answers
-from xent.conformance.bound import gradient_bound, value_bound
-from xent.conformance.compare import measure
+from xent.conformance.judging.answers import answers
+from xent.conformance.judging.bound import gradient_bound, value_bound
+from xent.conformance.judging.compare import measure
 from xent.conformance.protocol import arrays, case_file
 from xent.conformance.protocol.case import Case
 from xent.spec import Arguments, CrossEntropySpec

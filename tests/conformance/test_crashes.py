@@ -2,7 +2,7 @@
 
 import pytest
 
-from xent.conformance.crashes import crash_cause
+from xent.conformance.judging.crashes import crash_cause
 
 FAULTHANDLER = """
 Fatal Python error: Aborted

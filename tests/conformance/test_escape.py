@@ -25,7 +25,7 @@ from markdown_it import MarkdownIt
 from rich.cells import cell_len
 
 from xent.conformance import cli, doctor
-from xent.conformance.judge import VERDICTS, Verdict
+from xent.conformance.judging.judge import VERDICTS, Verdict
 from xent.conformance.protocol import case_file, limits
 from xent.conformance.protocol.case import ID, Case, digest
 from xent.conformance.report import console, escape, files, junit, markdown, matrix, model, page, terminal

@@ -11,7 +11,13 @@ from careful_gradients import LOG_SOFTMAX, REGIMES, SUMS, draws
 
 import xent.reference
 from xent import dtypes
-from xent.conformance.bound import Bound, gradient_bound, target_gradient_bound, value_bound, weight_gradient_bound
+from xent.conformance.judging.bound import (
+    Bound,
+    gradient_bound,
+    target_gradient_bound,
+    value_bound,
+    weight_gradient_bound,
+)
 from xent.spec import CrossEntropySpec
 
 Array = Any

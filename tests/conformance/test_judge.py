@@ -10,9 +10,9 @@ from judging import INF, NAN, T, X, a_case, a_value, an_error, right_answer, ver
 
 from xent import dtypes
 from xent.adapters import Capabilities, Entry
-from xent.conformance.answers import Answers, answers
 from xent.conformance.evidence.records import Record
-from xent.conformance.judge import VERDICTS, judge, judge_all
+from xent.conformance.judging.answers import Answers, answers
+from xent.conformance.judging.judge import VERDICTS, judge, judge_all
 from xent.conformance.protocol.case import Case, Expected
 from xent.spec import Arguments
 
@@ -365,7 +365,7 @@ class TestAll:
             calls.append(case.id)
             return answers(case)
 
-        monkeypatch.setattr("xent.conformance.judge.answers", counted)
+        monkeypatch.setattr("xent.conformance.judging.judge.answers", counted)
         right = a_value(*right_answer(a_case()))
         judge_all([a_case()], {name: {"a-case": right} for name in ("a", "b", "c")}, {}, {})
         assert calls == ["a-case"]

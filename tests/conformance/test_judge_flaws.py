@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from judging import INF, a_value, right_answer, verdict_of
 
 from xent import dtypes
-from xent.conformance.answers import answers
-from xent.conformance.compare import measure
-from xent.conformance.judge import Verdict
+from xent.conformance.judging.answers import answers
+from xent.conformance.judging.compare import measure
+from xent.conformance.judging.judge import Verdict
 from xent.conformance.protocol.case import Case
 from xent.spec import Arguments, CrossEntropySpec
 

@@ -17,8 +17,8 @@ from second_oracle import Drawn
 import xent.reference
 from xent import dtypes
 from xent.adapters import Capabilities, Entry
-from xent.conformance.answers import answers
 from xent.conformance.evidence.records import Record
+from xent.conformance.judging.answers import answers
 from xent.conformance.protocol.case import Case, Expected
 from xent.spec import Arguments, CrossEntropySpec
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from xent.conformance import judge
+from xent.conformance.judging import judge
 from xent.conformance.protocol.case import Case
 from xent.conformance.report import files, junit, markdown, matrix, model, page, terminal
 from xent.spec import Arguments

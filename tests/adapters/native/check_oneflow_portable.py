@@ -16,7 +16,7 @@ from xent.adapters.oneflow.layouts import Planes, Rows
 from xent.adapters.oneflow.portable import _kernel
 from xent.adapters.oneflow.problem import Problem
 from xent.adapters.oneflow.shifted import Shifted
-from xent.conformance import bound
+from xent.conformance.judging import bound
 from xent.errors import SpecIndexError, SpecTypeError, SpecValueError
 from xent.spec import CrossEntropySpec
 

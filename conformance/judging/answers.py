@@ -26,6 +26,7 @@ import numpy as np
 
 import xent.reference
 from xent import dtypes
+from xent.conformance.protocol.case import Case
 from xent.dtypes import Array
 from xent.errors import SpecError, XentWarning
 from xent.reference import Exact
@@ -34,7 +35,6 @@ from xent.spec import CrossEntropySpec
 from . import bound
 from .bound import Bound
 from .open_points import Zeros
-from .protocol.case import Case
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,8 @@ import numpy as np
 
 from xent import dtypes
 from xent.adapters import Capabilities
+from xent.conformance.evidence.records import Raised, Record
+from xent.conformance.protocol.case import Case, Expected
 from xent.dtypes import Array
 from xent.errors import Unavailable
 
@@ -33,8 +35,6 @@ from . import prints
 from .answers import Answer, Answers, answers
 from .compare import TOLERANCES, Measure, measure
 from .crashes import crash_cause
-from .evidence.records import Raised, Record
-from .protocol.case import Case, Expected
 
 VERDICTS = (
     "agrees", "imprecise", "deviates", "rejects", "accepts", "crashes", "hangs", "unsupported", "no evidence",

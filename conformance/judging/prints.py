@@ -7,10 +7,10 @@ from typing import List, Optional
 import numpy as np
 
 from xent import dtypes
+from xent.conformance.protocol.case import Case
 from xent.dtypes import Array
 
 from .answers import Answer, Answers
-from .protocol.case import Case
 
 
 def as_answer(printed: Array, answer: Optional[Answer], case: Case) -> Answer:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from .evidence.records import Footer, Header, kernels_of
-from .evidence.results import Results
+from xent.conformance.evidence.records import Footer, Header, kernels_of
+from xent.conformance.evidence.results import Results
+from xent.conformance.protocol.case import Case
+
 from .judge import CONTRADICTED
-from .protocol.case import Case
 
 _SHOWN = 3
 _SAMPLE = re.compile(r"only cases tagged (\S+) run")
