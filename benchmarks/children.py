@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from xent.conformance.process import Implementation, death, make_search_path
+from xent.conformance.running.process import Implementation, death, make_search_path
 from xent.errors import Unavailable
 
 from . import plan

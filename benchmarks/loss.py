@@ -15,10 +15,11 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from xent.conformance import interpreters, run
+from xent.conformance import run
 from xent.conformance.report import console as terminals
 from xent.conformance.report import escape
 from xent.conformance.report.console import Console
+from xent.conformance.running import interpreters
 from xent.errors import Unavailable, XentError
 
 from . import children, plan, plot, tables

@@ -20,7 +20,8 @@ from xent.conformance.protocol.case import Case
 from xent.conformance.report import console as terminals
 from xent.errors import Unavailable
 
-from . import interpreters, run, runner
+from . import run
+from .running import interpreters, supervisor
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,13 +51,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _measure(name: str, module: str, found: interpreters.Interpreter, cases: Sequence[Case]) -> list[str]:
     started: list[float] = []
 
-    def follow(event: runner.Event) -> None:
+    def follow(event: supervisor.Event) -> None:
         if event.kind == "started":
             started.append(time.perf_counter())
 
     with tempfile.TemporaryDirectory(prefix="xent-bench-") as folder:
         begin = time.perf_counter()
-        evidence = runner.run_worker(runner.Implementation(name, module), found, cases, folder, 60.0, follow)
+        evidence = supervisor.run_worker(supervisor.Implementation(name, module), found, cases, folder, 60.0, follow)
         whole = time.perf_counter() - begin
     startup = started[0] - begin
     inside = sum(record.ms or 0.0 for record in evidence.records) / 1000

@@ -16,14 +16,14 @@ from rich.table import Table
 from rich.text import Text
 
 from xent import adapters
-from xent.conformance import interpreters, plugins
-from xent.conformance.interpreters import bounded, mending, pythons, readiness
-from xent.conformance.interpreters.requirements import Requirements, for_framework, this_platform
-from xent.conformance.interpreters.uv_process import find_uv
-from xent.conformance.plugins import Adapter
-from xent.conformance.process import Implementation
 from xent.conformance.report import escape
 from xent.conformance.report.console import Console, styled
+from xent.conformance.running import interpreters, plugins
+from xent.conformance.running.interpreters import bounded, mending, pythons, readiness
+from xent.conformance.running.interpreters.requirements import Requirements, for_framework, this_platform
+from xent.conformance.running.interpreters.uv_process import find_uv
+from xent.conformance.running.plugins import Adapter
+from xent.conformance.running.process import Implementation
 from xent.errors import NotStarted, Unavailable
 
 State = Literal["ready", "on first run", "no"]

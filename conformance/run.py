@@ -13,15 +13,15 @@ from typing import Any
 from xent import adapters
 from xent.conformance.cases import vectors
 from xent.conformance.evidence.columns import Column
-from xent.conformance.plugins import Adapter
 from xent.conformance.protocol.case import Case
 from xent.conformance.report import console as terminals
 from xent.conformance.report import escape, files, model, terminal
 from xent.conformance.report.console import Console
+from xent.conformance.running.plugins import Adapter
 from xent.errors import Unavailable, UnreadableInput
 
-from . import ending, folder, interpreters, plugins, runner, together
 from .evidence import columns, results
+from .running import ending, folder, interpreters, plugins, supervisor, together
 
 # Longest first, so that two cores are busy to the end.
 _ORDER = (
@@ -158,7 +158,7 @@ class _Bars:
         if not self._console.is_terminal:
             self._console.print(escape.line(f"{implementation}: {line}"), soft_wrap=True)
 
-    def follow(self, event: runner.Event) -> None:
+    def follow(self, event: supervisor.Event) -> None:
         self.bars.update(self._tasks[event.implementation], completed=event.done, total=event.planned, description="")
 
 

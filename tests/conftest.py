@@ -31,7 +31,7 @@ def framework_python() -> Callable[[str], str]:
         if named:
             return named
         if framework not in found:
-            from xent.conformance import interpreters
+            from xent.conformance.running import interpreters
             from xent.errors import Unavailable
 
             try:

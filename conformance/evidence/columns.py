@@ -10,9 +10,9 @@ from typing import Any
 
 from xent.conformance.cases import vectors
 from xent.conformance.judging import flaws, judge
-from xent.conformance.plugins import Adapter
 from xent.conformance.protocol import case_file
 from xent.conformance.protocol.case import Case, digest
+from xent.conformance.running.plugins import Adapter
 from xent.errors import UnreadableInput
 
 from . import results

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from xent.conformance import interpreters
+from xent.conformance.running import interpreters
 
 HERE = Path(__file__).resolve().parent
 

@@ -9,10 +9,10 @@ from types import SimpleNamespace
 import pytest
 
 from xent.adapters import Capabilities
-from xent.conformance import runner
 from xent.conformance.cases.vectors import cases as cases_of
 from xent.conformance.judging import judge
 from xent.conformance.judging.answers import answers
+from xent.conformance.running import supervisor
 
 HERE = Path(__file__).resolve().parent
 
@@ -21,10 +21,10 @@ HERE = Path(__file__).resolve().parent
 @pytest.mark.parametrize("framework", ["torch", "mindspore"])
 def test_no_standard_case_deviates(framework, framework_python, tmp_path):
     name = f"linear_plugins.{framework}_layer"
-    implementation = runner.Implementation(name, name, str(HERE))
+    implementation = supervisor.Implementation(name, name, str(HERE))
     interpreter = SimpleNamespace(path=framework_python(framework))
     cases = cases_of([])
-    evidence = runner.run_worker(implementation, interpreter, cases, tmp_path, 30.0)
+    evidence = supervisor.run_worker(implementation, interpreter, cases, tmp_path, 30.0)
     found: Counter[str] = Counter()
     wrong = []
     for case in cases:

@@ -16,10 +16,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from xent import adapters, dtypes
-from xent.conformance import runner
 from xent.conformance.judging import judge
 from xent.conformance.judging.answers import Answers, answers
 from xent.conformance.protocol.case import Case
+from xent.conformance.running import supervisor
 from xent.spec import Arguments
 
 EXAMPLES = 2000
@@ -136,8 +136,8 @@ def drawn() -> list[tuple[Case, Answers]]:
 def test_no_drawn_case_deviates(framework, drawn, framework_python, tmp_path: Path):
     adapter = adapters.load(f"{framework}+xent")
     interpreter = SimpleNamespace(path=framework_python(adapter.FRAMEWORK))
-    implementation = runner.Implementation(f"{framework}+xent", adapter.__name__)
-    evidence = runner.run_worker(implementation, interpreter, [case for case, _ in drawn], tmp_path, 30.0)
+    implementation = supervisor.Implementation(f"{framework}+xent", adapter.__name__)
+    evidence = supervisor.run_worker(implementation, interpreter, [case for case, _ in drawn], tmp_path, 30.0)
     records = evidence.by_case
     allowed = FINE | set(getattr(adapter, "IMPRECISE", ()) and {"imprecise"})
     found: Counter[str] = Counter()

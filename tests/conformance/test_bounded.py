@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from xent.conformance.interpreters import bounded, pip_settings, probe, pythons
+from xent.conformance.running.interpreters import bounded, pip_settings, probe, pythons
 
 LEAVES_A_CHILD = """
 import os, subprocess, sys

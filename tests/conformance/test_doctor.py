@@ -15,8 +15,9 @@ import pytest
 from rich.console import Console
 
 from xent import adapters
-from xent.conformance import doctor, plugins, run
-from xent.conformance.interpreters import requirements
+from xent.conformance import doctor, run
+from xent.conformance.running import plugins
+from xent.conformance.running.interpreters import requirements
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ADAPTER = """

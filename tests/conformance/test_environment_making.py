@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 from toy_environment import RUNNING, make_wheel, nothing_complete, pin, quiet, refusal
 
-from xent.conformance import interpreters
-from xent.conformance.interpreters import bounded, managed, requirements, uv_process
+from xent.conformance.running import interpreters
+from xent.conformance.running.interpreters import bounded, managed, requirements, uv_process
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -193,7 +193,7 @@ SCRIPT = textwrap.dedent("""
     import sys
     from pathlib import Path
     from xent.conformance import interpreters
-    from xent.conformance.interpreters import requirements
+    from xent.conformance.running.interpreters import requirements
     requirements.FOLDER = Path(sys.argv[1])
     found = interpreters.resolve("toy", "toy", {}, lambda line: print(line, flush=True))
     print("found", found.path, flush=True)

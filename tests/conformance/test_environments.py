@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from xent.conformance.interpreters import managed, requirements
+from xent.conformance.running.interpreters import managed, requirements
 
 FILES = sorted(requirements.FOLDER.glob("*.txt"))
 

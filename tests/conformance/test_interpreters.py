@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from toy_environment import make_wheel, pin, pyenv_pythons, quiet, refusal, stub, unpack
 
-from xent.conformance import interpreters
-from xent.conformance.interpreters import probe
+from xent.conformance.running import interpreters
+from xent.conformance.running.interpreters import probe
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 

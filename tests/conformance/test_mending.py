@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from xent.conformance import cli, doctor, interpreters, runner
-from xent.conformance.interpreters import mending, requirements
+from xent.conformance import cli, doctor
+from xent.conformance.running import interpreters, supervisor
+from xent.conformance.running.interpreters import mending, requirements
 from xent.errors import NotStarted, Unavailable
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -172,15 +173,15 @@ def test_a_framework_that_hangs_when_imported(code: str, toy: Toy) -> None:
     assert "can't be imported there (python didn't answer within 3 s)" in row.missing
     found = interpreters.available("toy", "toyworks", {})
     assert found is not None
-    implementation = runner.Implementation("toy", toy.module)
+    implementation = supervisor.Implementation("toy", toy.module)
     with pytest.raises(Unavailable) as caught, mending.explained(found, "toyworks", toy.module, timeout=3):
-        runner.run_worker(implementation, found, [], toy.folder / "results", startup_timeout=3)
+        supervisor.run_worker(implementation, found, [], toy.folder / "results", startup_timeout=3)
     assert caught.value.remedy == toy.remedy
     assert "toyworks can't be imported there (its worker was not ready after 3 s)" in caught.value.reason
 
 
 def test_a_framework_that_prints_for_ever_when_imported(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("xent.conformance.interpreters.bounded.LIMIT", 4 * 2**20)
+    monkeypatch.setattr("xent.conformance.running.interpreters.bounded.LIMIT", 4 * 2**20)
     replace(toy.framework, "while True: print('again')")
     row = toy.doctor()
     assert (row.state, row.remedy) == ("no", toy.remedy)

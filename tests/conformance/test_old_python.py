@@ -14,7 +14,7 @@ import pytest
 from xent import dtypes
 from xent.conformance.evidence.records import record_data
 from xent.conformance.protocol.case import Case
-from xent.conformance.runner import Implementation, run_worker
+from xent.conformance.running.supervisor import Implementation, run_worker
 from xent.spec import Arguments
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from xent.conformance.interpreters import pip_settings
+from xent.conformance.running.interpreters import pip_settings
 
 
 def translate(**options: str) -> pip_settings.UvSettings:

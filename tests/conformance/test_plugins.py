@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from command import VECTOR, plugin, vectors, xent
 
-from xent.conformance import plugins
+from xent.conformance.running import plugins
 from xent.errors import Unavailable
 
 AT_IMPORT = {

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from xent.conformance.interpreters import bounded, pythons
+from xent.conformance.running.interpreters import bounded, pythons
 
 RUNNING = "{}.{}".format(*sys.version_info)
 

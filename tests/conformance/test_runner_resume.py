@@ -15,7 +15,7 @@ import pytest
 
 from xent.conformance.evidence import results
 from xent.conformance.protocol.case import Case
-from xent.conformance.runner import Implementation, run_worker
+from xent.conformance.running.supervisor import Implementation, run_worker
 from xent.errors import Unavailable
 from xent.spec import Arguments
 

@@ -11,7 +11,7 @@ import pytest
 
 from xent.adapters import Capabilities, Entry
 from xent.conformance.protocol.case import Case
-from xent.conformance.runner import Implementation, run_worker
+from xent.conformance.running.supervisor import Implementation, run_worker
 from xent.spec import Arguments
 
 HERE = Path(__file__).resolve().parent

@@ -21,13 +21,13 @@ from typing import Any
 
 import numpy as np
 
-from xent.conformance import journal
 from xent.conformance.cases import vectors
 from xent.conformance.evidence import columns, records, results
 from xent.conformance.files.strict_json import Place
 from xent.conformance.protocol import case_file
 from xent.conformance.protocol.case import Case, Expected
 from xent.conformance.report import files, model
+from xent.conformance.running import journal
 from xent.errors import UnreadableInput
 from xent.spec import Arguments
 

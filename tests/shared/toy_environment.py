@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from xent.conformance import interpreters
-from xent.conformance.interpreters import requirements
+from xent.conformance.running import interpreters
+from xent.conformance.running.interpreters import requirements
 from xent.errors import Unavailable
 
 ROOT = Path(__file__).resolve().parent.parent.parent

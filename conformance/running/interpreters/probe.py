@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Mapping, Optional, Sequence
 
-from xent.conformance.interpreters import bounded
-from xent.conformance.interpreters.interpreter import asking_environment
+from xent.conformance.running.interpreters.interpreter import asking_environment
+
+from . import bounded
 
 MINIMUM = (3, 8)
 _MARK = "xent-probe "

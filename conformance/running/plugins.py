@@ -14,12 +14,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from xent import adapters
+from xent.conformance.files import strict_json
+from xent.conformance.files.strict_json import Place
+from xent.conformance.protocol import limits
 from xent.errors import Unavailable, UnreadableInput
 
-from .files import strict_json
-from .files.strict_json import Place
 from .interpreters import bounded
-from .protocol import limits
 
 _OWN = "xent.adapters."
 _MARK = b"xent-adapter "

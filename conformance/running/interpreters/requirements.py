@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-FOLDER = Path(__file__).resolve().parent.parent / "environments"
+FOLDER = Path(__file__).resolve().parents[2] / "environments"
 MARKER = ".complete"
 
 

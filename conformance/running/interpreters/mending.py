@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from xent import adapters
-from xent.conformance.process import death
+from xent.conformance.running.process import death
 from xent.errors import NotStarted, Unavailable
 
 from . import bounded

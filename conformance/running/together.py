@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from xent.conformance.evidence import columns
+from xent.conformance.evidence.columns import Column
+from xent.conformance.protocol.case import Case
 from xent.errors import Unavailable, UnreadableInput
 
-from . import interpreters, runner
-from .evidence import columns
-from .evidence.columns import Column
+from . import interpreters, supervisor
 from .plugins import Adapter
-from .protocol.case import Case
 
 
 class Progress(Protocol):
@@ -26,7 +26,7 @@ class Progress(Protocol):
     def say(self, implementation: str, line: str) -> None:
         """A line for people about an implementation."""
 
-    def follow(self, event: runner.Event) -> None:
+    def follow(self, event: supervisor.Event) -> None:
         """What a worker did."""
 
 
@@ -72,9 +72,9 @@ def run_all(
         try:
             found = interpreters.resolve(adapter.id, adapter.framework, settings.interpreters, say, stop)
             say(f"starts in {found.path}" if found.how == "named" else "starts")
-            implementation = runner.Implementation(adapter.id, adapter.module, adapter.search_path)
+            implementation = supervisor.Implementation(adapter.id, adapter.module, adapter.search_path)
             with interpreters.explained(found, adapter.framework, adapter.module, stop=stop):
-                evidence = runner.run_worker(
+                evidence = supervisor.run_worker(
                     implementation, found, cases, folder, settings.timeout, progress.follow, reuse=True, stop=stop,
                     say=say,
                 )  # fmt: skip

@@ -9,8 +9,9 @@ import threading
 from pathlib import Path
 from typing import Iterator, Mapping, Optional, Sequence
 
-from xent.conformance.interpreters import bounded
-from xent.conformance.interpreters.probe import NotPython, Probe, ask
+from xent.conformance.running.interpreters.probe import NotPython, Probe, ask
+
+from . import bounded
 
 _TIMEOUT = 60.0  # seconds for uv to look
 _LONGEST_LIST = 2**20  # characters

@@ -7,12 +7,13 @@ import threading
 from pathlib import Path
 from typing import Mapping, Sequence
 
-from xent.conformance.interpreters import managed, requirements
-from xent.conformance.interpreters.interpreter import How, Interpreter
-from xent.conformance.interpreters.mending import explained, quoted
-from xent.conformance.interpreters.probe import MINIMUM, NotPython, Probe, ask, locate
-from xent.conformance.interpreters.uv_process import Say
+from xent.conformance.running.interpreters.interpreter import How, Interpreter
+from xent.conformance.running.interpreters.mending import explained, quoted
+from xent.conformance.running.interpreters.probe import MINIMUM, NotPython, Probe, ask, locate
+from xent.conformance.running.interpreters.uv_process import Say
 from xent.errors import Unavailable
+
+from . import managed, requirements
 
 __all__ = ["How", "Interpreter", "available", "explained", "parse_overrides", "resolve"]
 

@@ -15,15 +15,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from xent.conformance.evidence import records, results
+from xent.conformance.evidence.columns import CASES
+from xent.conformance.files import strict_json
+from xent.conformance.files.atomic import write_atomically
+from xent.conformance.files.strict_json import Place
+from xent.conformance.protocol import case_file, limits
+from xent.conformance.protocol.case import Case, digest
 from xent.errors import Unavailable, UnreadableInput
-
-from .evidence import records, results
-from .evidence.columns import CASES
-from .files import strict_json
-from .files.atomic import write_atomically
-from .files.strict_json import Place
-from .protocol import case_file, limits
-from .protocol.case import Case, digest
 
 MARKER = "run.json"
 _SCHEMA = "xent-run/1"

@@ -9,8 +9,9 @@ import time
 from pathlib import Path
 from typing import Callable, Mapping, Sequence
 
-from xent.conformance.interpreters import bounded
-from xent.conformance.process import death
+from xent.conformance.running.process import death
+
+from . import bounded
 
 Say = Callable[[str], None]
 

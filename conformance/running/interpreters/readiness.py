@@ -8,7 +8,7 @@ import tempfile
 import threading
 from pathlib import Path
 
-from xent.conformance.process import Implementation, make_search_path
+from xent.conformance.running.process import Implementation, make_search_path
 from xent.errors import NotStarted
 
 from . import bounded

@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from xent.conformance.evidence import records, results
+from xent.conformance.files.reading import open_file
+from xent.conformance.files.strict_json import Place
+from xent.conformance.protocol import limits
+from xent.conformance.protocol.case import ID, ID_RULE
 from xent.errors import UnreadableInput
-
-from .evidence import records, results
-from .files.reading import open_file
-from .files.strict_json import Place
-from .protocol import limits
-from .protocol.case import ID, ID_RULE
 
 _CHUNK = 16 * 2**20
 _MOST = 2**40  # bytes of a journal: it is read in pieces, whatever its size

@@ -16,16 +16,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from xent.conformance.evidence import records, results
+from xent.conformance.evidence.partial import Partial, cannot_write, clear_write_errors
+from xent.conformance.evidence.records import CaseSet, Header, Record
+from xent.conformance.files.strict_json import Place
+from xent.conformance.protocol import case_file
+from xent.conformance.protocol.case import Case, digest
 from xent.errors import NotStarted, Unavailable, UnreadableInput
 
-from .evidence import records, results
-from .evidence.partial import Partial, cannot_write, clear_write_errors
-from .evidence.records import CaseSet, Header, Record
-from .files.strict_json import Place
 from .journal import Begun, Died, Ended, Hello, NotReady, Recorded, header_of
 from .process import Implementation, Worker, death, make_search_path
-from .protocol import case_file
-from .protocol.case import Case, digest
 
 __all__ = ["Event", "Implementation", "run_worker"]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Iterator, Mapping
 
-from xent.conformance.interpreters import bounded
+from . import bounded
 
 _TIMEOUT = 60.0  # seconds
 # pip lets a later one replace an earlier one, option by option.

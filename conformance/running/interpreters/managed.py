@@ -12,8 +12,7 @@ import time
 from pathlib import Path
 from typing import Iterator, Mapping, NamedTuple
 
-from xent.conformance.interpreters import pip_settings, pythons
-from xent.conformance.interpreters.requirements import (
+from xent.conformance.running.interpreters.requirements import (
     MARKER,
     Requirements,
     cache_folder,
@@ -23,8 +22,10 @@ from xent.conformance.interpreters.requirements import (
     is_complete,
     this_platform,
 )
-from xent.conformance.interpreters.uv_process import Failure, Say, explain, find_uv, run
+from xent.conformance.running.interpreters.uv_process import Failure, Say, explain, find_uv, run
 from xent.errors import Unavailable
+
+from . import pip_settings, pythons
 
 _POLL = 0.2  # seconds between two looks at whether another process is done
 # How uv says that no index or folder offers a pinned version: the next requirement file may name one that is offered.

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from xent.conformance.process import death
+from xent.conformance.running.process import death
 
 LIMIT = 64 * 2**20  # bytes that a program may print before it counts as one that never stops
 KEPT = 2**20  # bytes at the end of each stream

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import xent
+from xent.conformance.files.reading import open_file
+from xent.conformance.worker.journal import WORD
 from xent.errors import NotStarted, Unavailable, UnreadableInput
 
-from .files.reading import open_file
 from .journal import Entry, Journal
-from .worker.journal import WORD
 
 _GUARD = Path(__file__).with_name("guard.py")
 _PATIENCE = 15.0  # seconds for the guard to end all that its worker started
