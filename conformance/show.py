@@ -33,8 +33,8 @@ from xent.conformance.report.terminal import STYLES
 from xent.errors import UnreadableInput
 from xent.spec import CrossEntropySpec, arguments_to_dict
 
-from . import script
 from .evidence import columns
+from .report import script
 
 _LINES = 6
 _LONG = 1000  # characters of one such line

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from xent import adapters, reference
-from xent.conformance import script
 from xent.conformance.protocol.case import Case
+from xent.conformance.report import script
 from xent.spec import Arguments, CrossEntropySpec
 
 ROOT = Path(__file__).resolve().parents[2]
