@@ -15,7 +15,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from xent.conformance import run
+from xent.commands import run
 from xent.conformance.report import console as terminals
 from xent.conformance.report import escape
 from xent.conformance.report.console import Console

@@ -15,12 +15,12 @@ from typing import Sequence
 from rich.table import Table
 
 from xent import adapters
+from xent.commands import run
 from xent.conformance.cases import vectors
 from xent.conformance.protocol.case import Case
 from xent.conformance.report import console as terminals
 from xent.errors import Unavailable
 
-from . import run
 from .running import interpreters, supervisor
 
 

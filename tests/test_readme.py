@@ -28,9 +28,7 @@ def test_the_commands_exist():
     named = set(re.findall(r"^xent (\w+)", README, flags=re.M))
     assert {"run", "report", "show", "doctor"} <= named
     for command in named:
-        subprocess.run(
-            [sys.executable, "-m", "xent.conformance.cli", command, "--help"], check=True, capture_output=True
-        )
+        subprocess.run([sys.executable, "-m", "xent.commands.cli", command, "--help"], check=True, capture_output=True)
     targets = set(re.findall(r"^make (\w+)", README, flags=re.M))
     assert {"report", "test"} <= targets
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")

@@ -14,12 +14,13 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 FRAMEWORKS = {"torch", "mindspore", "oneflow"}
-HOUSES = {"xent": ROOT / "xent", "adapters": ROOT / "adapters", "conformance": ROOT / "conformance"}
+LINKED = ("adapters", "conformance", "commands")
+HOUSES = {house: ROOT / house for house in ("xent", *LINKED)}
 
 
 def modules(house: str) -> list[Path]:
     """The house's own modules: rglob doesn't follow the links inside xent/."""
-    links = (ROOT / "xent/adapters", ROOT / "xent/conformance")
+    links = [ROOT / "xent" / house for house in LINKED]
     return [path for path in HOUSES[house].rglob("*.py") if not any(path.is_relative_to(link) for link in links)]
 
 
@@ -54,9 +55,10 @@ def imported(path: Path, *, at_import_time: bool) -> set[str]:
     return names
 
 
-def test_the_two_links_make_one_package():
-    assert (ROOT / "xent/adapters").resolve() == ROOT / "adapters"
-    assert (ROOT / "xent/conformance").resolve() == ROOT / "conformance"
+@pytest.mark.parametrize("house", LINKED)
+def test_the_links_make_one_package(house):
+    assert (ROOT / "xent" / house).resolve() == ROOT / house
+    assert not (ROOT / "xent" / house).readlink().is_absolute()
 
 
 def test_imports_run_one_way():
@@ -118,7 +120,7 @@ def test_the_wheel_holds_one_package_with_its_data(tmp_path):
     # From a copy: setuptools leaves metadata beside the sources, and what is stale there would be found before ours.
     source = tmp_path / "source"
     source.mkdir()
-    for name in ("xent", "adapters", "conformance"):
+    for name in HOUSES:
         shutil.copytree(ROOT / name, source / name, symlinks=True)
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
@@ -130,7 +132,7 @@ def test_the_wheel_holds_one_package_with_its_data(tmp_path):
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.split("/")[0] for name in names if ".dist-info" not in name}
     assert tops == {"xent"}
-    for house in ("adapters", "conformance"):
+    for house in LINKED:
         for path in HOUSES[house].rglob("*"):
             if path.is_file() and "__pycache__" not in path.parts:
                 assert f"xent/{path.relative_to(ROOT)}" in names, f"{path.relative_to(ROOT)} is not in the wheel"

@@ -1,9 +1,9 @@
 """The kernel for everything: log p = (x - m) - log sum exp(x - m), with the primitives that are precise.
 
 oneflow's exp and log are correctly rounded to within an ulp, and sums by matrix products stay inside the derived bound
-(conformance/judging/bound.py). Its float32 log_softmax, in oneDNN, is not: its logarithm is off by up to 4e-6. Its softmax is
-precise, and the largest probability of a row is 1 / sum exp(x - m): for float32 rows that saves exp, which takes twice
-softmax's time (measured, 0.9.0, 8192 x 10).
+(conformance/judging/bound). Its float32 log_softmax, in oneDNN, is not: its logarithm is off by up to 4e-6. Its softmax
+is precise, and the largest probability of a row is 1 / sum exp(x - m): for float32 rows that saves exp, which takes
+twice softmax's time (measured, 0.9.0, 8192 x 10).
 """
 
 from __future__ import annotations

@@ -159,7 +159,7 @@ def _clauses(value: Any, place: Place) -> Tuple[str, ...]:
     known = clauses.load()
     for index, name in enumerate(names):
         if name not in known:
-            remedy = strict_json.did_you_mean(name, list(known)) or "The ids stand in conformance/clauses.json."
+            remedy = strict_json.did_you_mean(name, list(known)) or "The ids stand in conformance/cases/clauses.json."
             place.item(index).refuse(f"unknown clause {shown(name)}", remedy)
     return names
 

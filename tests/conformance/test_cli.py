@@ -184,7 +184,7 @@ def test_an_interrupted_run_resumes_and_leaves_no_worker(tmp_path, end):
     entries = [{**VECTOR, "id": f"mine/{number}"} for number in range(60)]
     path = vectors(tmp_path / "my.json", *entries)
     arguments = ["run", "--adapter", "slow", "--only", "slow", "--vectors", path, "--out", "out"]
-    command = [sys.executable, "-m", "xent.conformance.cli", *arguments]
+    command = [sys.executable, "-m", "xent.commands.cli", *arguments]
     first = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
     partial = tmp_path / "out/results/slow.jsonl.partial"
     deadline = time.monotonic() + 60

@@ -15,7 +15,7 @@ import pytest
 from rich.console import Console
 
 from xent import adapters
-from xent.conformance import doctor, run
+from xent.commands import doctor, run
 from xent.conformance.running import plugins
 from xent.conformance.running.interpreters import requirements
 

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from rich.cells import cell_len
 
-from xent.conformance import cli, doctor
+from xent.commands import cli, doctor
 from xent.conformance.judging.judge import VERDICTS, Verdict
 from xent.conformance.protocol import case_file, limits
 from xent.conformance.protocol.case import ID, Case, digest

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from xent.conformance import cli, doctor
+from xent.commands import cli, doctor
 from xent.conformance.running import interpreters, supervisor
 from xent.conformance.running.interpreters import mending, requirements
 from xent.errors import NotStarted, Unavailable

@@ -18,7 +18,7 @@ VECTOR = {
     "target": {"dtype": "int64", "data": [0]},
     "note": "Verlust \u640d\u5931 [/] tensor[n] end \u202e \x1b[31m",
 }
-XENT = f"{shlex.quote(sys.executable)} -m xent.conformance.cli"
+XENT = f"{shlex.quote(sys.executable)} -m xent.commands.cli"
 ASCII = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
 
@@ -137,7 +137,7 @@ def test_a_message_keeps_our_own_lines(folder: Path) -> None:
 @pytest.mark.parametrize("name", ["a[/b]", "[bold]x", "a\nb", "a\x1b[31mb", "\udcff", "\u202ex", ":smile:"])
 def test_a_folder_may_be_called_anything(folder: Path, name: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "xent.conformance.cli", "run", "--only", "numpy", "--vectors", "my.json", "--out", name],
+        [sys.executable, "-m", "xent.commands.cli", "run", "--only", "numpy", "--vectors", "my.json", "--out", name],
         cwd=folder, capture_output=True, timeout=120, stdin=subprocess.DEVNULL, check=False,
     )  # fmt: skip
     quiet(done)

@@ -45,7 +45,7 @@ def plugin(folder: Path, name: str, body: str = "", wait: float = 0.0) -> None:
 
 
 def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "xent.conformance.cli", *arguments]
+    return [sys.executable, "-m", "xent.commands.cli", *arguments]
 
 
 def xent(*arguments: str, cwd: Path, timeout: float = 120, **options: Any) -> subprocess.CompletedProcess[str]:

@@ -12,16 +12,15 @@ from typing import Any
 
 from xent import adapters
 from xent.conformance.cases import vectors
+from xent.conformance.evidence import columns, results
 from xent.conformance.evidence.columns import Column
 from xent.conformance.protocol.case import Case
 from xent.conformance.report import console as terminals
 from xent.conformance.report import escape, files, model, terminal
 from xent.conformance.report.console import Console
+from xent.conformance.running import ending, folder, interpreters, plugins, supervisor, together
 from xent.conformance.running.plugins import Adapter
 from xent.errors import Unavailable, UnreadableInput
-
-from .evidence import columns, results
-from .running import ending, folder, interpreters, plugins, supervisor, together
 
 # Longest first, so that two cores are busy to the end.
 _ORDER = (

@@ -14,6 +14,7 @@ from rich.text import Text
 from xent import dtypes
 from xent.adapters import load, module_path, names
 from xent.conformance.cases.clauses import load as load_clauses
+from xent.conformance.evidence import columns
 from xent.conformance.evidence.records import Record, record_data
 from xent.conformance.judging.answers import Answer, Answers, answers
 from xent.conformance.judging.bound import (
@@ -27,14 +28,11 @@ from xent.conformance.judging.judge import Verdict
 from xent.conformance.protocol import arrays
 from xent.conformance.protocol.case import Case
 from xent.conformance.report import console as terminals
-from xent.conformance.report import escape
+from xent.conformance.report import escape, script
 from xent.conformance.report.console import Console, styled
 from xent.conformance.report.terminal import STYLES
 from xent.errors import UnreadableInput
 from xent.spec import CrossEntropySpec, arguments_to_dict
-
-from .evidence import columns
-from .report import script
 
 _LINES = 6
 _LONG = 1000  # characters of one such line

@@ -6,8 +6,9 @@ import argparse
 import sys
 from typing import Callable, NoReturn, Sequence
 
-from xent.conformance import streams
 from xent.conformance.report import escape
+
+from . import streams
 
 EPILOG = """\
 examples:
@@ -171,27 +172,28 @@ def _sentence(error: Exception) -> str:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from xent.conformance import run
+    from . import run
 
     return run.run(options)
 
 
 def _report(options: argparse.Namespace) -> int:
-    from xent.conformance import run
+    from . import run
 
     return run.report(options)
 
 
 def _show(options: argparse.Namespace) -> int:
-    from xent.conformance import show
+    from . import show
 
     return show.main(options)
 
 
 def _doctor(options: argparse.Namespace) -> int:
     from xent import adapters
-    from xent.conformance import doctor, run
     from xent.conformance.report import console
+
+    from . import doctor, run
 
     found = doctor.find([*adapters.names(), *options.adapter])
     known = [one for one in found if not isinstance(one, doctor.Row)]
