@@ -25,7 +25,7 @@ lint: $(READY)  ## ruff and mypy
 	.venv/bin/mypy -p benchmarks
 
 bench: $(EXTRA)  ## what the harness costs, then the losses: native against portable, in time and memory (half an hour)
-	.venv/bin/python -m xent.conformance.bench
+	.venv/bin/python -m benchmarks.harness
 	.venv/bin/python -m benchmarks.loss
 
 example: $(EXTRA)  ## the same training in three frameworks, native and portable; prints where the picture is

@@ -321,7 +321,7 @@ def cross_entropy(input: Any, target: Any, spec: Any) -> Any:
         raise SpecTypeError(message, argument="spec", received=received, rule="schema", clause="")
     name = framework_of(input)
     if name is None:
-        from .checks import kind_error  # a worker never needs it
+        from .portable.checks import kind_error  # a worker never needs it
 
         raise kind_error("input", input, "tensor of torch, mindspore or oneflow, or a NumPy array", "numpy.asarray")
     if name == "numpy":

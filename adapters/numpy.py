@@ -14,7 +14,7 @@ from xent import dtypes
 from xent.adapters import Capabilities, Evaluation, phase
 from xent.adapters.framework import expect_loss
 from xent.adapters.gradients import Asked, asked, besides_input
-from xent.adapters.text import call
+from xent.adapters.source import call
 from xent.spec import Arguments, CrossEntropySpec
 
 NAME = "numpy"

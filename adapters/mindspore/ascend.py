@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import checks
+from xent.adapters.portable import checks
+
 from ..framework import framework
 from . import composition, eager
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from typing import Any, Optional, Tuple
 
-from .. import checks
+from xent.adapters.portable import checks
+
 from ..framework import framework
 from . import composition
 

@@ -8,7 +8,8 @@ from typing import Any, Callable, Iterator, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from .. import checks
+from xent.adapters.portable import checks
+
 from ..framework import framework
 from . import composition, fused, tensors
 

@@ -8,8 +8,8 @@ from typing import Any, List, Tuple
 import numpy as np
 
 from xent import dtypes
+from xent.adapters.portable import checks
 
-from .. import checks
 from ..framework import framework
 from . import compiled, composition, eager, tensors
 from .portable import check_weight, dtype_name, expect_tensor, form_of

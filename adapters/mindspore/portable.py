@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any, Optional, Tuple
 
 from xent import dtypes
+from xent.adapters.portable import checks, docs
 
-from .. import checks, docs
 from ..framework import framework
 from . import ascend, compiled, eager
 from .native import as_array

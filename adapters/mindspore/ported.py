@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from xent import dtypes
+from xent.adapters.source import call, with_import
 from xent.spec import Arguments, CrossEntropySpec
 
 from .. import Capabilities, Entry, Evaluation
 from ..framework import expect_loss, framework
 from ..gradients import Asked
-from ..text import call, with_import
 from . import native
 from .native import FRAMEWORK, NAME, TENSOR, as_tensor, as_weight, device, prepare, run, version
 from .native import as_array as as_array  # beside as_tensor, for an adapter that builds on this one

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, ContextManager, List
 import numpy as np
 
 from xent import dtypes
+from xent.adapters.source import call
 from xent.spec import Arguments, CrossEntropySpec
 
 from .. import Capabilities, Entry, Evaluation
@@ -29,7 +30,6 @@ from ..gradients import Asked
 from ..mindspore import as_array as as_array  # beside as_tensor, for whoever converts what this adapter takes
 from ..mindspore import as_tensor, as_weight, device, prepare, version
 from ..mindspore.native import run
-from ..text import call
 from .standin import stand_ins
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from xent.adapters.source import call, with_import
 from xent.spec import Arguments, CrossEntropySpec
 
 from ..mindspore import native
@@ -17,7 +18,6 @@ from ..mindspore.ported import (
     to_native,
     version,
 )
-from ..text import call, with_import
 from . import FRAMEWORK, NAME
 
 __all__ = [

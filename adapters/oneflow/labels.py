@@ -6,8 +6,8 @@ from typing import Any, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from xent.adapters import checks
 from xent.adapters.framework import framework
+from xent.adapters.portable import checks
 
 flow = framework("oneflow")
 ops = flow._C

@@ -23,7 +23,7 @@ from xent import dtypes
 from xent.adapters import Capabilities, Entry, Evaluation, framework_of, layout, phase
 from xent.adapters.framework import expect_loss, framework
 from xent.adapters.gradients import Asked, asked, besides_input, with_weight
-from xent.adapters.text import call
+from xent.adapters.source import call
 from xent.spec import Arguments, CrossEntropySpec
 
 NAME = "oneflow"

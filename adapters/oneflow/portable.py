@@ -16,8 +16,8 @@ from typing import Any, List, Tuple
 
 import numpy as np
 
-from xent.adapters import checks, docs
 from xent.adapters.framework import framework
+from xent.adapters.portable import checks, docs
 from xent.spec import CrossEntropySpec
 
 from .composed import SMALL, composed

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from typing import Any, Optional, Tuple
 
-from xent.adapters import checks
+from xent.adapters.portable import checks
 from xent.errors import SpecError, SpecIndexError, SpecTypeError, SpecValueError
 from xent.spec import CrossEntropySpec
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Optional, Tuple
 
-from xent.adapters import checks
 from xent.adapters.framework import framework
+from xent.adapters.portable import checks
 from xent.spec import CrossEntropySpec
 
 from . import composed, context, fused, portable, values

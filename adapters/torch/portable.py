@@ -18,8 +18,8 @@ from __future__ import annotations
 import math
 from typing import Any, Optional, Tuple
 
-from xent.adapters import checks, docs
 from xent.adapters.framework import framework
+from xent.adapters.portable import checks, docs
 from xent.spec import CrossEntropySpec
 
 from . import composed, context, fused, values

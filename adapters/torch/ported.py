@@ -10,7 +10,7 @@ from xent import dtypes
 from xent.adapters import Capabilities, Evaluation
 from xent.adapters.framework import expect_loss, framework
 from xent.adapters.gradients import Asked
-from xent.adapters.text import call, with_import
+from xent.adapters.source import call, with_import
 from xent.spec import Arguments, CrossEntropySpec
 
 from . import native

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple, Optional, Tuple
 
-from xent.adapters import checks
 from xent.adapters.framework import framework
+from xent.adapters.portable import checks
 
 from .native import as_array
 

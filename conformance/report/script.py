@@ -11,7 +11,7 @@ from types import ModuleType
 
 from xent import dtypes
 from xent.adapters import layout
-from xent.adapters.text import NEEDS_XENT, literal
+from xent.adapters.source import NEEDS_XENT, literal
 from xent.conformance.protocol.case import Case
 
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from xent.adapters import checks
+from xent.adapters.portable import checks
 from xent.errors import SpecTypeError, SpecValueError
 from xent.spec import CrossEntropySpec
 

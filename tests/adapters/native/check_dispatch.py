@@ -10,7 +10,8 @@ import sys
 import numpy as np
 
 from xent import CrossEntropySpec, reference
-from xent.adapters import cross_entropy, docs, framework_of
+from xent.adapters import cross_entropy, framework_of
+from xent.adapters.portable import docs
 
 name = sys.argv[1]
 framework = importlib.import_module(name)

@@ -19,14 +19,13 @@ from xent.commands import run
 from xent.conformance.cases import vectors
 from xent.conformance.protocol.case import Case
 from xent.conformance.report import console as terminals
+from xent.conformance.running import interpreters, supervisor
 from xent.errors import Unavailable
-
-from .running import interpreters, supervisor
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measures and prints; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m xent.conformance.bench", description="What the harness costs.")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.harness", description="What the harness costs.")
     parser.add_argument("--only", metavar="IDS", help="implementations, e.g. torch,mint-jit (default: all)")
     parser.add_argument("--python", metavar="NAME=INTERPRETER", action="append", default=[], help="as for xent run")
     options = parser.parse_args(arguments)

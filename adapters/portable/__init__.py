@@ -1,0 +1,1 @@
+"""What the portable losses of all frameworks share."""
