@@ -103,7 +103,7 @@ def test_importing_xent_is_lazy():
 
 def test_help_is_quick_and_imports_nothing_heavy():
     code = (
-        "import sys\nfrom xent.conformance import cli\n"
+        "import sys\nfrom xent.commands import cli\n"
         "try:\n    cli.main(['--help'])\nexcept SystemExit as end:\n    assert end.code in (0, None)\n"
         "heavy = {'numpy', 'rich', 'jinja2', 'mpmath', 'torch', 'mindspore', 'oneflow'} & set(sys.modules)\n"
         "assert not heavy, heavy"

@@ -201,7 +201,7 @@ def test_ctrl_c_ends_what_it_waits_for(plug_in: str, tmp_path: Path) -> None:
     (tmp_path / "site" / "toyworks" / "__init__.py").write_text(
         f"import os, time; open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); time.sleep(60)"
     )
-    code = f"from xent.conformance import doctor; doctor.examine({{}}, [{plug_in!r}])"
+    code = f"from xent.commands import doctor; doctor.examine({{}}, [{plug_in!r}])"
     path = os.pathsep.join((os.environ["PYTHONPATH"], str(tmp_path / "code"), str(ROOT)))
     environment = {**os.environ, "PYTHONPATH": path}
     with subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.DEVNULL) as process:

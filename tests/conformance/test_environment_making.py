@@ -192,7 +192,7 @@ class TestFailures:
 SCRIPT = textwrap.dedent("""
     import sys
     from pathlib import Path
-    from xent.conformance import interpreters
+    from xent.conformance.running import interpreters
     from xent.conformance.running.interpreters import requirements
     requirements.FOLDER = Path(sys.argv[1])
     found = interpreters.resolve("toy", "toy", {}, lambda line: print(line, flush=True))

@@ -307,7 +307,7 @@ def test_a_long_line_is_read_as_strictly(tmp_path, hex):
 
 FLOOD = """
 import resource, sys
-from xent.conformance import results
+from xent.conformance.evidence import results
 from xent.errors import UnreadableInput
 try:
     results.read(sys.argv[1])

@@ -60,7 +60,7 @@ def test_the_set_is_the_same_without_ml_dtypes() -> None:
         "import sys; sys.modules['ml_dtypes'] = None\n"
         "from xent import dtypes\n"
         "assert dtypes.BFLOAT16.names, 'bfloat16 should be its bits here'\n"
-        "from xent.conformance import standard\n"
+        "from xent.conformance.cases import standard\n"
         "from xent.conformance.protocol.case import digest\n"
         "print(digest(standard.cases()))\n"
     )
