@@ -12,22 +12,30 @@ from typing import Any, Callable
 from xent.errors import Unavailable
 
 
-def framework(name: str) -> Any:
+def framework(name: str, loss: str = "nn.CrossEntropyLoss") -> Any:
     """The module of that framework, e.g. ``framework("torch")``; imports it where nobody has yet.
 
+    Args:
+        name: its import name.
+        loss: the dotted name, inside the module, of the loss class or function that the adapter is about:
+            ``"Tensor.sparse_categorical_crossentropy"`` for tinygrad.
+
     Raises:
-        Unavailable: it does not import here, or what imports under that name is another package's stand-in.
+        Unavailable: it does not import here, has no such loss, or what imports under that name is another package's
+            stand-in.
     """
     try:
         module = importlib.import_module(name)
     except (ImportError, OSError) as error:  # OSError: a shared library that the framework needs is missing
         reason = f"{name} does not import here ({type(error).__name__}: {error})"
         raise Unavailable(name, reason, f"Use an interpreter that has {name}.") from error
-    loss = getattr(getattr(module, "nn", None), "CrossEntropyLoss", None)
-    if loss is None:
+    found: Any = module
+    for part in loss.split("."):
+        found = getattr(found, part, None)
+    if found is None:
         where = getattr(module, "__file__", None) or list(getattr(module, "__path__", []))
-        raise Unavailable(name, f"the module {name!r} here ({where}) has no nn.CrossEntropyLoss", "Rename it.")
-    home = loss.__module__.split(".")[0]
+        raise Unavailable(name, f"the module {name!r} here ({where}) has no {loss}", "Rename it.")
+    home = str(getattr(found, "__module__", None) or module.__name__).split(".")[0]
     if home != name:
         reason = f"the module {name!r} in this process is a stand-in by {home}, not {name} itself"
         raise Unavailable(name, reason, f"Use a process in which {name} itself is imported.")

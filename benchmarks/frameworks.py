@@ -27,9 +27,9 @@ class Framework:
     grain = 0  # bytes it takes from the system at once, where it fills them at once: less can't be seen from outside
 
     def __init__(self) -> None:
-        self.adapter = adapters.load("xent.adapters." + self.name)
+        self.adapter: Any = adapters.load("xent.adapters." + self.name)
         self.module = __import__(self.name)
-        getattr(self.adapter, "prepare", lambda: None)()
+        self.adapter.prepare()
 
     def facts(self) -> Dict[str, Any]:
         """What the results say about the framework."""

@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             adapter = adapters.load(name)
             found = interpreters.resolve(name, adapter.FRAMEWORK, named, console.print)
-            table.add_row(name, *_measure(name, adapter.__name__, found, cases))
+            table.add_row(name, *_measure(name, adapter.module.__name__, found, cases))
         except Unavailable as error:
             table.add_row(name, "not run", "", "", "", error.reason)
     terminals.make().print(table)

@@ -21,7 +21,7 @@ from .findings import input_findings, is_array, target_findings, weight_findings
 from .refusals import Finding, error_of, refusal
 
 if TYPE_CHECKING:
-    from .adapters import Capabilities
+    from .capabilities import Capabilities
 
 REDUCTIONS = ("none", "mean", "sum")
 _INT64 = np.iinfo(np.int64)

@@ -1,33 +1,28 @@
-"""The portable loss under mint's name as an implementation of the harness."""
+"""The portable loss under mint's name as an implementation of the harness (``mint+xent``)."""
 
 from __future__ import annotations
 
-from xent.adapters.source import call, with_import
-from xent.spec import Arguments, CrossEntropySpec
+from xent.adapters.portable.ported import ported
 
 from ..mindspore import native
-from ..mindspore.ported import (
-    MODE,
-    TENSOR,
-    capabilities,
-    device,
-    evaluate,
-    from_call,
-    from_native,
-    prepare,
-    to_native,
-    version,
-)
+from ..mindspore.ported import TENSOR, capabilities, device, prepare, version
 from . import FRAMEWORK, NAME
 
 __all__ = [
-    "FRAMEWORK", "MODE", "NAME", "SCRIPT", "TENSOR", "capabilities", "device", "evaluate", "from_call", "from_native",
-    "prepare", "source", "to_native", "version",
-]  # fmt: skip
+    "FRAMEWORK",
+    "MODE",
+    "NAME",
+    "SCRIPT",
+    "TENSOR",
+    "capabilities",
+    "device",
+    "evaluate",
+    "from_call",
+    "from_native",
+    "prepare",
+    "source",
+    "to_native",
+    "version",
+]
 
-SCRIPT = with_import(native.SCRIPT, "xent.adapters.mint")
-
-
-def source(spec: CrossEntropySpec | Arguments) -> str:
-    """The constructor call as text that needs ``import mindspore, xent.adapters.mint``."""
-    return call("xent.adapters.mint.CrossEntropyLoss", spec, TENSOR)
+MODE, SCRIPT, to_native, from_native, from_call, source, evaluate = ported("xent.adapters.mint", native)

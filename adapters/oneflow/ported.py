@@ -2,70 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-
-from xent import dtypes
-from xent.adapters import Capabilities, Entry, Evaluation
-from xent.adapters.framework import expect_loss, framework
-from xent.adapters.gradients import Asked
-from xent.adapters.source import call, with_import
-from xent.spec import Arguments, CrossEntropySpec
+from xent.adapters.portable.ported import ported
+from xent.capabilities import Capabilities, Entry
 
 from . import native
-from .native import FRAMEWORK, NAME, TENSOR, as_tensor, as_weight, run, version
+from .native import FRAMEWORK, NAME, TENSOR, version
+from .native import as_array as as_array  # beside as_tensor, for an adapter that builds on this one
+from .native import as_tensor as as_tensor
 
 __all__ = [
-    "FRAMEWORK", "MODE", "NAME", "SCRIPT", "TENSOR", "capabilities", "evaluate", "from_call", "from_native", "source",
-    "to_native", "version",
-]  # fmt: skip
+    "FRAMEWORK",
+    "MODE",
+    "NAME",
+    "SCRIPT",
+    "TENSOR",
+    "capabilities",
+    "evaluate",
+    "from_call",
+    "from_native",
+    "source",
+    "to_native",
+    "version",
+]
 
-MODE = "portable"
-SCRIPT = with_import(native.SCRIPT, "xent.adapters.oneflow")
 _GRADIENTS = Entry(("input",), "the portable loss for oneflow takes target and weight for constants")
 capabilities = Capabilities(
     index_dtypes=Entry(("int8", "uint8", "int32", "int64"), "oneflow 0.9.0 has no other integer dtypes (measured)"),
     index_gradients=_GRADIENTS,
     probability_gradients=_GRADIENTS,
 )
-
-
-def to_native(spec: CrossEntropySpec | Arguments) -> Any:
-    """The spec as an xent.adapters.oneflow.CrossEntropyLoss, weight in its own dtype."""
-    from .portable import CrossEntropyLoss
-
-    weight = as_tensor(framework(FRAMEWORK), spec.weight) if isinstance(spec.weight, np.ndarray) else spec.weight
-    return CrossEntropyLoss(weight, spec.ignore_index, spec.reduction, spec.label_smoothing)
-
-
-def from_native(loss: Any) -> CrossEntropySpec:
-    """The spec of an xent.adapters.oneflow.CrossEntropyLoss. TypeError for another object."""
-    from .portable import CrossEntropyLoss
-
-    expect_loss(loss, CrossEntropyLoss, "xent.adapters.oneflow.CrossEntropyLoss")
-    return CrossEntropySpec(as_weight(loss.weight), loss.ignore_index, loss.reduction, loss.label_smoothing)
-
-
-def from_call(
-    weight: Any = None,
-    ignore_index: Any = -100,
-    reduction: Any = "mean",
-    label_smoothing: Any = 0.0,
-    *,
-    validate: bool = True,
-) -> CrossEntropySpec:
-    """The spec behind ``CrossEntropyLoss(...)`` as written; weight is an oneflow tensor or a NumPy array."""
-    return CrossEntropySpec(as_weight(weight), ignore_index, reduction, label_smoothing)
-
-
-def source(spec: CrossEntropySpec | Arguments) -> str:
-    """The constructor call as text that needs ``import oneflow, xent.adapters.oneflow``."""
-    return call("xent.adapters.oneflow.CrossEntropyLoss", spec, TENSOR)
-
-
-def evaluate(
-    spec: CrossEntropySpec | Arguments, input: dtypes.Array, target: dtypes.Array, *, gradient: Asked
-) -> Evaluation:
-    """The portable loss's value, and the gradients of its sum that are asked for."""
-    return run(to_native, spec, input, target, gradient)
+MODE, SCRIPT, to_native, from_native, from_call, source, evaluate = ported("xent.adapters.oneflow", native)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from xent import dtypes
-from xent.adapters import Capabilities
+from xent.capabilities import Capabilities
 from xent.conformance.files.strict_json import NotANumber, Place, shown
 from xent.conformance.protocol import arrays, limits
 from xent.conformance.protocol.case import DIFFERENTIABLE, ID, ID_RULE

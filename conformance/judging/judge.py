@@ -25,7 +25,7 @@ from typing import Iterable, List, Mapping, Optional, Tuple
 import numpy as np
 
 from xent import dtypes
-from xent.adapters import Capabilities
+from xent.capabilities import Capabilities
 from xent.conformance.evidence.records import Raised, Record
 from xent.conformance.protocol.case import Case, Expected
 from xent.dtypes import Array

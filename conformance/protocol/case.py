@@ -14,7 +14,7 @@ from typing import Dict, Iterable, List, Optional, Tuple
 import numpy as np
 
 from xent import dtypes
-from xent.adapters import layout
+from xent.layout import layout
 from xent.spec import Arguments, arguments_to_dict
 
 ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+/:,=@%~()\[\]{}-]{0,199}", re.ASCII)

@@ -15,12 +15,12 @@ from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tu
 import numpy as np
 
 from xent import dtypes
-from xent.adapters import layout
 from xent.conformance.files import strict_json
 from xent.conformance.files.atomic import write_atomically
 from xent.conformance.files.reading import read_file
 from xent.conformance.files.strict_json import NotANumber, Place, shown
 from xent.errors import UnreadableInput
+from xent.layout import layout
 from xent.spec import Arguments, arguments_from_dict, arguments_to_dict
 
 from .arrays import MAX_RANK, check_shape

@@ -7,12 +7,13 @@ An adapter gives the framework's own words as `SCRIPT` (with {input}, {target} a
 from __future__ import annotations
 
 import re
-from types import ModuleType
 
 from xent import dtypes
-from xent.adapters import layout
+from xent.adapters import Adapter
+from xent.adapters.contract import target_kind_of
 from xent.adapters.source import NEEDS_XENT, literal
 from xent.conformance.protocol.case import Case
+from xent.layout import layout
 
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 _GENERIC = """\
@@ -28,15 +29,15 @@ print(adapter.evaluate(arguments, input, target, gradient={gradient}))
 """
 
 
-def reproduce(adapter: ModuleType, case: Case) -> str:
+def reproduce(adapter: Adapter, case: Case) -> str:
     """The script for this case in the adapter's framework."""
-    template = getattr(adapter, "SCRIPT", None)
-    if template is None:
-        return generic(adapter.__name__, case)
+    template, tensor = adapter.SCRIPT, adapter.TENSOR
+    if template is None or tensor is None:
+        return generic(adapter.module.__name__, case)
     text: str = template.format(
-        input=_tensor(case.input, adapter.TENSOR, "permute"),
-        target=_tensor(case.target, adapter.TENSOR, "permute"),
-        loss=adapter.source(case.arguments),
+        input=_tensor(case.input, tensor, "permute"),
+        target=_tensor(case.target, tensor, "permute"),
+        loss=adapter.source(case.arguments, target_kind_of(case.target)),
     )
     return text
 

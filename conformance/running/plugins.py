@@ -68,7 +68,7 @@ def installed(name: str) -> Adapter:
     if not path.startswith(_OWN):
         return _ask(name, path, None)
     module = adapters.load(name)
-    return Adapter(name, path, module.FRAMEWORK, getattr(module, "MODE", "eager"))
+    return Adapter(name, path, module.FRAMEWORK, module.MODE)
 
 
 def named(module: str, folder: str | None = None, timeout: float = TIMEOUT) -> Adapter:

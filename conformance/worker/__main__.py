@@ -22,17 +22,16 @@ import signal
 import sys
 import time
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Callable, Dict, List, Sequence, Tuple
 
 import numpy as np
 
 from xent import adapters
+from xent.adapters import Adapter
 from xent.conformance.protocol import case_file
 from xent.conformance.protocol.case import Case
 from xent.conformance.worker import recording
 from xent.conformance.worker.journal import WORD, Journal
-from xent.errors import Unavailable
 
 _PR_SET_PDEATHSIG = 1
 
@@ -47,10 +46,7 @@ def main(argv: Sequence[str]) -> None:
     try:
         cases = case_file.read(folder / "cases.safetensors")
         adapter = adapters.load(module)
-        if not isinstance(adapter.capabilities, adapters.Capabilities):
-            kind = type(adapter.capabilities).__name__
-            raise Unavailable(module, f"its capabilities are {kind}, not xent.adapters.Capabilities")
-        getattr(adapter, "prepare", lambda: None)()
+        adapter.prepare()
         plan, left_out = _plan(adapter, cases)
         journal.append({"hello": {**_who(adapter), "planned": [case.id for case in plan], "left_out": left_out}})
     except BaseException as error:
@@ -63,7 +59,7 @@ def main(argv: Sequence[str]) -> None:
         _alive(parent)
         journal.append(recording.run(adapter, case, journal))
 
-    if getattr(adapter, "FORKS", False) and hasattr(os, "fork"):
+    if adapter.FORKS and hasattr(os, "fork"):
         _in_forks(run, rest, journal)
     else:
         for case in rest:
@@ -108,32 +104,30 @@ def _alive(parent: int) -> None:
         os._exit(1)
 
 
-def _plan(adapter: ModuleType, cases: List[Case]) -> Tuple[List[Case], Dict[str, int]]:
+def _plan(adapter: Adapter, cases: List[Case]) -> Tuple[List[Case], Dict[str, int]]:
     """The cases that this adapter runs, and how many it leaves out, by reason."""
-    sample = getattr(adapter, "SAMPLE", None)
+    sample = adapter.SAMPLE
     if sample is None:
         return cases, {}
-    if not isinstance(sample, str):
-        raise Unavailable(adapter.__name__, f"its SAMPLE is {type(sample).__name__}, not the tag of some cases")
     plan = [case for case in cases if sample in case.tags]
     left_out = len(cases) - len(plan)
     return plan, {f"only cases tagged {sample} run": left_out} if left_out else {}
 
 
-def _who(adapter: ModuleType) -> Dict[str, Any]:
+def _who(adapter: Adapter) -> Dict[str, Any]:
     """What the header says of the implementation; every text within its limit, whatever the adapter answers."""
     version = recording.name_of(adapter.version())
     return {
         "name": recording.name_of(adapter.NAME),
         "version": version,
-        "device": recording.name_of(getattr(adapter, "device", lambda: "cpu")()),
-        "mode": recording.name_of(getattr(adapter, "MODE", "eager")),
+        "device": recording.name_of(adapter.device()),
+        "mode": recording.name_of(adapter.MODE),
         "python": platform.python_version(),
         "platform": recording.name_of(platform.platform()),
         "packages": {recording.name_of(adapter.FRAMEWORK): version, "numpy": np.__version__},
-        "adapter": {"module": recording.name_of(adapter.__name__), "sha256": adapters.source_digest(adapter)},
+        "adapter": {"module": recording.name_of(adapter.module.__name__), "sha256": adapters.source_digest(adapter)},
         "capabilities": adapter.capabilities.to_dict(),
-        "sample": getattr(adapter, "SAMPLE", None),
+        "sample": adapter.SAMPLE,
     }
 
 

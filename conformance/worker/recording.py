@@ -10,12 +10,12 @@ import os
 import re
 import signal
 import warnings
-from types import ModuleType
 from typing import Any, Dict, List, Tuple
 
 import numpy as np
 
 from xent import adapters
+from xent.adapters import Adapter
 from xent.conformance.protocol import arrays, limits
 from xent.conformance.protocol.case import Case
 from xent.errors import Unavailable
@@ -28,7 +28,7 @@ _MAX_MESSAGE = 2000
 _OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def run(adapter: ModuleType, case: Case, journal: Journal) -> Dict[str, Any]:
+def run(adapter: Adapter, case: Case, journal: Journal) -> Dict[str, Any]:
     """The record of one case. Only KeyboardInterrupt gets out."""
     journal.append({"begin": case.id, "stderr": journal.stderr_size()})
     if _excluded(adapter, case):
@@ -51,7 +51,7 @@ def run(adapter: ModuleType, case: Case, journal: Journal) -> Dict[str, Any]:
     return record
 
 
-def _excluded(adapter: ModuleType, case: Case) -> bool:
+def _excluded(adapter: Adapter, case: Case) -> bool:
     """Whether the capabilities exclude what the spec itself allows; such a case runs only as a probe of them."""
     if "capability" in case.tags:
         return False
@@ -64,7 +64,7 @@ def _excluded(adapter: ModuleType, case: Case) -> bool:
         return False
 
 
-def _evaluated(adapter: ModuleType, case: Case) -> Any:
+def _evaluated(adapter: Adapter, case: Case) -> Any:
     """What the adapter returns. Only where more than input's gradient is asked for, the names are; else a bool."""
     others = _others(adapter, case)
     if others:
@@ -79,7 +79,7 @@ def _evaluated(adapter: ModuleType, case: Case) -> Any:
     return adapter.evaluate(case.arguments, case.input, case.target, gradient=case.gradient)
 
 
-def _others(adapter: ModuleType, case: Case) -> Tuple[str, ...]:
+def _others(adapter: Adapter, case: Case) -> Tuple[str, ...]:
     """The gradients besides input's that this adapter is asked for: what it offers, and in a probe all."""
     if not case.others or "capability" in case.tags:
         return case.others

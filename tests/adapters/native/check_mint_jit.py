@@ -140,7 +140,7 @@ def a_failed_compilation_leaves_nothing_in_the_folder():
 
 
 def it_has_the_names_of_an_adapter():
-    same(xent.adapters.load("xent.adapters.mint.jit"), jit)
+    same(xent.adapters.load("xent.adapters.mint.jit").module, jit)
     same((jit.NAME, jit.MODE, jit.SAMPLE, jit.device()), ("mint", "jit", "jit-sample", "cpu"))
     assert jit.capabilities is mint.capabilities
 
