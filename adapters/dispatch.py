@@ -60,7 +60,8 @@ def frameworks() -> Tuple[str, ...]:
     """
     here = Path(__file__).resolve().parent
     found = sorted(path.parent.name for path in here.glob("*/ported.py"))
-    return tuple(name for name in found if name == importlib.import_module(f"xent.adapters.{name}").FRAMEWORK)
+    modules = ((name, importlib.import_module(f"xent.adapters.{name}")) for name in found)
+    return tuple(name for name, module in modules if getattr(module, "FRAMEWORK", None) == name)
 
 
 _CLASSES = {"numpy": "ndarray"}  # every other framework calls it Tensor

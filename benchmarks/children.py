@@ -13,7 +13,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from xent.conformance.running.process import Implementation, death, make_search_path
+from xent.conformance.implementations import Implementation
+from xent.conformance.running.launch import environment, make_search_path
+from xent.conformance.running.process import death
 from xent.errors import Unavailable
 
 from . import plan
@@ -31,13 +33,10 @@ class _Child:
         self._read, self._rest = 0, b""
         (folder / "jobs.json").write_text(json.dumps([job.to_dict() for job in jobs]), encoding="utf-8")
         make_search_path(folder / "path", Implementation("bench", "benchmarks.measure", str(ROOT)))
-        environment = {name: value for name, value in os.environ.items() if name != "PYTHONHOME"}
-        paths = [str(folder / "path"), environment.get("PYTHONPATH", "")]
-        environment |= {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "PYTHONDONTWRITEBYTECODE": "1"}
         command = [python, "-m", "benchmarks.measure", str(folder / "jobs.json"), str(self._journal)]
         with open(self._stderr, "wb") as stderr:
             self.process = subprocess.Popen(
-                command, cwd=folder, env=environment,
+                command, cwd=folder, env=environment(folder / "path"),
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=stderr,
             )  # fmt: skip
 

@@ -15,8 +15,10 @@ from typing import Sequence
 from rich.table import Table
 
 from xent import adapters
-from xent.commands import run
+from xent.commands import selection
+from xent.conformance import implementations
 from xent.conformance.cases import vectors
+from xent.conformance.implementations import Implementation
 from xent.conformance.protocol.case import Case
 from xent.conformance.report import console as terminals
 from xent.conformance.running import interpreters, supervisor
@@ -29,9 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", metavar="IDS", help="implementations, e.g. torch,mint-jit (default: all)")
     parser.add_argument("--python", metavar="NAME=INTERPRETER", action="append", default=[], help="as for xent run")
     options = parser.parse_args(arguments)
-    names: Sequence[str] = options.only.split(",") if options.only else adapters.names()
+    names: Sequence[str] = options.only.split(",") if options.only else implementations.names()
     console = terminals.make(stderr=True)
-    named = run.overrides(options.python)
+    named = selection.overrides(options.python)
     cases = vectors.cases([])
     table = Table(title=f"{len(cases)} cases, one implementation at a time (seconds)", box=None, pad_edge=False)
     for title in ("implementation", "cases", "start-up", "framework", "whole", "whole / (start-up + framework)"):
@@ -56,7 +58,7 @@ def _measure(name: str, module: str, found: interpreters.Interpreter, cases: Seq
 
     with tempfile.TemporaryDirectory(prefix="xent-bench-") as folder:
         begin = time.perf_counter()
-        evidence = supervisor.run_worker(supervisor.Implementation(name, module), found, cases, folder, 60.0, follow)
+        evidence = supervisor.run_worker(Implementation(name, module), found, cases, folder, 60.0, follow)
         whole = time.perf_counter() - begin
     startup = started[0] - begin
     inside = sum(record.ms or 0.0 for record in evidence.records) / 1000

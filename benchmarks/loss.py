@@ -15,7 +15,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from xent.commands import run
+from xent.commands import selection
 from xent.conformance.report import console as terminals
 from xent.conformance.report import escape
 from xent.conformance.report.console import Console
@@ -66,7 +66,7 @@ def _measure(options: argparse.Namespace, out: Path, console: Console) -> Result
         if framework not in plan.FRAMEWORKS:
             raise ValueError(f"--only {framework!r}: there are {', '.join(plan.FRAMEWORKS)}")
     effort, shapes, linear = _chosen(options)
-    named = run.overrides(options.python)
+    named = selection.overrides(options.python)
     out.mkdir(parents=True, exist_ok=True)
     results = Results("quick" if options.quick else "full", date.today().isoformat(), children.machine())
     for framework in frameworks:

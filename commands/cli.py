@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
 from typing import Callable, NoReturn, Sequence
 
@@ -88,7 +89,7 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     run.add_argument("--check", action="store_true", help="exit with 1 where anything but agreement was found")
     run.add_argument("--json", action="store_true", help="print the report as JSON on stdout instead of the matrix")
-    run.set_defaults(call=_run)
+    run.set_defaults(call=_command("run"))
 
     report = commands.add_parser(
         "report",
@@ -108,7 +109,7 @@ def parser() -> argparse.ArgumentParser:
     )
     report.add_argument("--check", action="store_true", help="exit with 1 where anything but agreement was found")
     report.add_argument("--json", action="store_true", help="print the report as JSON on stdout instead of the matrix")
-    report.set_defaults(call=_report)
+    report.set_defaults(call=_command("report"))
 
     show = commands.add_parser(
         "show",
@@ -126,7 +127,7 @@ def parser() -> argparse.ArgumentParser:
     )
     show.add_argument("--only", metavar="IDS", type=_ids, help="only these implementations")
     show.add_argument("--json", action="store_true", help="print it as JSON on stdout")
-    show.set_defaults(call=_show)
+    show.set_defaults(call=_command("show"))
 
     doctor = commands.add_parser(
         "doctor",
@@ -138,7 +139,7 @@ def parser() -> argparse.ArgumentParser:
     )
     doctor.add_argument("--python", metavar="NAME=INTERPRETER", action="append", default=[], help="as for xent run")
     doctor.add_argument("--json", action="store_true", help="print it as JSON on stdout")
-    doctor.set_defaults(call=_doctor)
+    doctor.set_defaults(call=_command("doctor"))
     return top
 
 
@@ -171,38 +172,14 @@ def _sentence(error: Exception) -> str:
     return escape.line(subject) + str(error)[len(subject) :]
 
 
-def _run(options: argparse.Namespace) -> int:
-    from . import run
+def _command(name: str) -> Callable[[argparse.Namespace], int]:
+    """The command of that module, imported when it runs."""
 
-    return run.run(options)
+    def call(options: argparse.Namespace) -> int:
+        main: Callable[[argparse.Namespace], int] = importlib.import_module(f"xent.commands.{name}").main
+        return main(options)
 
-
-def _report(options: argparse.Namespace) -> int:
-    from . import run
-
-    return run.report(options)
-
-
-def _show(options: argparse.Namespace) -> int:
-    from . import show
-
-    return show.main(options)
-
-
-def _doctor(options: argparse.Namespace) -> int:
-    from xent import adapters
-    from xent.conformance.report import console
-
-    from . import doctor, run
-
-    found = doctor.find([*adapters.names(), *options.adapter])
-    known = [one for one in found if not isinstance(one, doctor.Row)]
-    rows = doctor.examine(run.overrides(options.python, known), found)
-    if options.json:
-        print(doctor.to_json(rows))
-    else:
-        doctor.render(rows, console.make())
-    return 0
+    return call
 
 
 def _version() -> str:

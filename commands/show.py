@@ -24,6 +24,7 @@ from xent.conformance.judging.bound import (
     value_bound,
     weight_gradient_bound,
 )
+from xent.conformance.judging.columns import judge_columns
 from xent.conformance.judging.judge import Verdict
 from xent.conformance.protocol import arrays
 from xent.conformance.protocol.case import Case
@@ -53,7 +54,7 @@ def main(options: argparse.Namespace) -> int:
                 "--only", None, f"no evidence of {unknown[0]!r} in {folder}", f"There is {', '.join(ids)}."
             )
         found = [column for column in found if column.label in options.only]
-    verdicts = {verdict.implementation: verdict for verdict in columns.judge_columns([case], found)}
+    verdicts = {verdict.implementation: verdict for verdict in judge_columns([case], found)}
     scripts = {column.label: _script(column, case) for column in found}
     records = {column.label: column.results.by_case.get(case.id) for column in found if column.results}
     if options.json:

@@ -6,13 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from xent.conformance.cases import vectors
-from xent.conformance.judging import flaws, judge
 from xent.conformance.protocol import case_file
 from xent.conformance.protocol.case import Case, digest
-from xent.conformance.running.plugins import Adapter
 from xent.errors import UnreadableInput
 
 from . import results
@@ -40,9 +36,9 @@ class Column:
     reason: str = ""
 
 
-def not_run(adapter: Adapter, reason: str) -> Column:
+def not_run(id: str, mode: str, reason: str) -> Column:
     """The column of an implementation that could not run."""
-    return Column(adapter.id, adapter.id, adapter.mode, None, reason)
+    return Column(id, id, mode, None, reason)
 
 
 def of_evidence(found: Sequence[Results]) -> list[Column]:
@@ -86,45 +82,6 @@ def _labelled(columns: Sequence[Column]) -> list[Column]:
     return [replace(column, label=label) for column, label in zip(columns, labels, strict=True)]
 
 
-def judge_columns(cases: Sequence[Case], columns: Sequence[Column]) -> list[judge.Verdict]:
-    """One verdict for each case and column; a column without evidence gives "no evidence" with its reason.
-
-    What a column's evidence is worth is read from it alone, so that the verdicts are the same on every machine.
-    """
-    evidence = {column.label: column.results for column in columns}
-    return judge.judge_all(
-        cases,
-        {label: found.by_case if found else {} for label, found in evidence.items()},
-        {label: found.header.capabilities for label, found in evidence.items() if found},
-        {column.label: _absence(column) for column in columns},
-    )
-
-
-def find_flaws(cases: Sequence[Case], columns: Sequence[Column]) -> list[tuple[str, str]]:
-    """(label, what can be noticed about the evidence) for every flaw of every column."""
-    return [(column.label, flaw) for column in columns if column.results for flaw in flaws.find(column.results, cases)]
-
-
-def describe(column: Column) -> dict[str, Any]:
-    """The column's implementation as the report has it: its header's words, "id" being the label."""
-    if column.results is None:
-        words = {"name": column.id, "version": "not run", "device": "-", "mode": column.mode, "kernels": "-"}
-    else:
-        words = vars(column.results.header.implementation)
-    return {**words, "id": column.label, "implementation": column.id}
-
-
-def _absence(column: Column) -> str:
-    """Why a case of this column may have no record."""
-    if column.results is None:
-        return f"not run: {column.reason}"
-    if sample := column.results.header.sample:
-        return f"not in the sample of cases that it runs (tag {sample})"
-    footer = column.results.footer
-    reasons = ", ".join(footer.left_out) if footer is not None else ""
-    return f"no record in the results file{f' ({reasons})' if reasons else ''}"
-
-
 def load(folder: Path) -> tuple[list[Column], list[Case]]:
     """The evidence in a run's folder, and the cases that it is about.
 
@@ -149,34 +106,3 @@ def load(folder: Path) -> tuple[list[Column], list[Case]]:
             problem = f"is about the case set {asked[:12]}, and {CASES} beside it holds {sha[:12]}"
             raise UnreadableInput(evidence.path, "header", problem, "Run again into another folder with --out.")
     return columns, cases
-
-
-def cases_of(found: Sequence[Results], paths: Sequence[str]) -> list[Case]:
-    """The case set that results files speak about: named, or beside one of them, or built in; told by its digest."""
-    wanted = {evidence.header.case_set.sha256 for evidence in found}
-    if len(wanted) > 1:
-        rows = "; ".join(f"{evidence.path}: {evidence.header.case_set.sha256[:12]}" for evidence in found)
-        raise UnreadableInput(
-            found[1].path,
-            "header",
-            f"the files are of different case sets ({rows})",
-            "Run them again with one version of xent.",
-        )
-    (sha,) = wanted
-    beside = [] if paths else [evidence.path.resolve().parent.parent / CASES for evidence in found]
-    unreadable = ""
-    for path in dict.fromkeys(beside):
-        if path.exists():
-            try:
-                cases = case_file.read(path)
-            except UnreadableInput as error:
-                unreadable = f", and what is beside it can't be read: {error}"
-                continue
-            if digest(cases) == sha:
-                return cases
-    cases = vectors.cases(paths)
-    if digest(cases) != sha:
-        problem = f"its case set {sha[:12]} is neither the built-in one nor beside the file{unreadable}"
-        remedy = "Name the vector files of the run with --vectors, or use the version of xent that made it."
-        raise UnreadableInput(found[0].path, "header", problem, remedy)
-    return cases

@@ -10,6 +10,8 @@ from collections import Counter
 from typing import Any, Iterable, Mapping, Sequence
 
 from xent import dtypes
+from xent.conformance.evidence.columns import Column
+from xent.conformance.judging import columns
 from xent.conformance.judging.judge import VERDICTS, Verdict
 from xent.conformance.protocol.case import Case, digest
 from xent.spec import arguments_to_dict
@@ -56,6 +58,17 @@ def assemble(
     }
 
 
+def of_columns(cases: Sequence[Case], found: Sequence[Column]) -> dict[str, Any]:
+    """The report of these columns, each judged by its own evidence."""
+    return assemble(
+        cases,
+        [_described(column) for column in found],
+        columns.judge_columns(cases, found),
+        [(column.label, column.reason) for column in found if column.results is None],
+        columns.find_flaws(cases, found),
+    )
+
+
 def accepted(report: Mapping[str, Any]) -> bool:
     """Whether everything that was judged agrees: what ``--check`` asks. A report in which nothing agrees is not."""
     found = {verdict for counts in report["summary"].values() for verdict in counts}
@@ -91,3 +104,12 @@ def _number(value: float | None) -> float | str | None:
     if value is None or value - value == 0:
         return value
     return "nan" if value != value else "inf" if value > 0 else "-inf"
+
+
+def _described(column: Column) -> dict[str, Any]:
+    """The column's implementation as the report has it: its header's words, "id" being the label."""
+    if column.results is None:
+        words = {"name": column.id, "version": "not run", "device": "-", "mode": column.mode, "kernels": "-"}
+    else:
+        words = vars(column.results.header.implementation)
+    return {**words, "id": column.label, "implementation": column.id}

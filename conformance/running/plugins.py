@@ -1,7 +1,7 @@
 """What an adapter says of itself, asked in a process of its own.
 
 Importing a stranger's module may print, exit, hang or take the process along, so the tool never does it: a child does,
-within limits, and answers with data. xent's own adapters are imported here; they import no framework.
+within limits, and answers with data.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ import os
 import re
 import sys
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from xent import adapters
 from xent.conformance.files import strict_json
 from xent.conformance.files.strict_json import Place
+from xent.conformance.implementations import Implementation, row
 from xent.conformance.protocol import limits
 from xent.errors import Unavailable, UnreadableInput
 
 from .interpreters import bounded
 
-_OWN = "xent.adapters."
 _MARK = b"xent-adapter "
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+@-]{0,99}", re.ASCII)
 TIMEOUT = 30.0  # seconds: an adapter imports its framework in the calls that need it, not when it is imported
@@ -43,35 +43,18 @@ os._exit(0)
 """
 
 
-@dataclass(frozen=True)
-class Adapter:
-    """An adapter that can be run.
+def installed(name: str) -> Implementation:
+    """The installed implementation of that id: xent's own, or what another distribution's entry point names.
 
-    Attributes:
-        id: of the implementation, as in reports and file names.
-        module: its module path.
-        framework: the import name of what it needs.
-        mode: "eager", "jit", "portable", ...
-        search_path: the folder from which a plug-in imports; None where an interpreter finds it by itself.
+    Raises:
+        Unavailable: it doesn't import, or isn't an adapter.
+        KeyError: there is none.
     """
-
-    id: str
-    module: str
-    framework: str
-    mode: str = "eager"
-    search_path: str | None = None
+    known = row(name)
+    return known.implementation if known is not None else _ask(name, adapters.module_path(name), None)
 
 
-def installed(name: str) -> Adapter:
-    """The installed adapter of that id. Raises Unavailable where it doesn't import, KeyError where there is none."""
-    path = adapters.module_path(name)
-    if not path.startswith(_OWN):
-        return _ask(name, path, None)
-    module = adapters.load(name)
-    return Adapter(name, path, module.FRAMEWORK, module.MODE)
-
-
-def named(module: str, folder: str | None = None, timeout: float = TIMEOUT) -> Adapter:
+def named(module: str, folder: str | None = None, timeout: float = TIMEOUT) -> Implementation:
     """The plug-in that a user named by its module path; it may stand in `folder`. Its id is its NAME.
 
     Raises:
@@ -81,7 +64,7 @@ def named(module: str, folder: str | None = None, timeout: float = TIMEOUT) -> A
     return _ask(module, module, where, timeout)
 
 
-def apart(adapter: Adapter, taken: Collection[str]) -> Adapter:
+def apart(adapter: Implementation, taken: Collection[str]) -> Implementation:
     """The adapter; by its module path where its NAME is already another's id."""
     return replace(adapter, id=adapter.module) if adapter.id in taken else adapter
 
@@ -91,7 +74,7 @@ def _stands_in(module: str, folder: Path) -> bool:
     return (folder / f"{top}.py").is_file() or (folder / top).is_dir()
 
 
-def _ask(id: str, module: str, folder: str | None, timeout: float = TIMEOUT) -> Adapter:
+def _ask(id: str, module: str, folder: str | None, timeout: float = TIMEOUT) -> Implementation:
     # It finds what this process would find, xent itself too.
     places = [*([folder] if folder else []), *filter(os.path.isabs, sys.path)]
     command = [sys.executable, "-c", _ASK, module, *places]
@@ -105,7 +88,7 @@ def _ask(id: str, module: str, folder: str | None, timeout: float = TIMEOUT) -> 
     raise Unavailable(id, f"its module {module!r} can't be imported: {done.account('it')}", "Mend the adapter.")
 
 
-def _answer(id: str, module: str, folder: str | None, line: bytes) -> Adapter:
+def _answer(id: str, module: str, folder: str | None, line: bytes) -> Implementation:
     place = Place(module)
     try:
         answer = strict_json.parse(line, place, "an answer")
@@ -118,4 +101,4 @@ def _answer(id: str, module: str, folder: str | None, line: bytes) -> Adapter:
     except UnreadableInput as error:
         raise Unavailable(id, f"its module {module!r} answers with nonsense ({error.problem})") from error
     fitting = id == module and _ID.fullmatch(name) is not None  # an installed one has its id from its entry point
-    return Adapter(name if fitting else id, module, framework[: limits.NAME], mode[: limits.NAME], folder)
+    return Implementation(name if fitting else id, module, folder, framework[: limits.NAME], mode[: limits.NAME])

@@ -12,71 +12,26 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
-from importlib import util
 from pathlib import Path
-from typing import NamedTuple
 
-import xent
 from xent.conformance.files.reading import open_file
+from xent.conformance.implementations import Implementation
 from xent.conformance.worker.journal import WORD
-from xent.errors import NotStarted, Unavailable, UnreadableInput
+from xent.errors import NotStarted, UnreadableInput
 
 from .journal import Entry, Journal
+from .launch import environment
 
 _GUARD = Path(__file__).with_name("guard.py")
 _PATIENCE = 15.0  # seconds for the guard to end all that its worker started
 _TROUBLE_BYTES = 16
+# Cases are tiny and workers run side by side: with a thread a core each, torch took 60 ms for what takes it 0.8 ms
+# alone. One thread also adds in the same order every time.
+_THREADS = "1"
 _NO_ROOM = 2**16  # bytes: less than a block or two of anything
 _START, _END = 3000, 2000  # of a worker's stderr: C++ says the cause first, Python last
 _MAX_OUTPUT = 64 * 2**20
 _UNPRINTABLE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[^\n\t\x20-\x7e\xa0-\ud7ff\ue000-\U0010ffff]")
-
-
-class Implementation(NamedTuple):
-    """What a worker runs.
-
-    Attributes:
-        id: as on the command line and in file names, e.g. ``"mint-jit"``.
-        module: the adapter's module path, e.g. ``"xent.adapters.mint.jit"``.
-        search_path: the folder from which `module` imports, for a plug-in; None finds it where this process would.
-    """
-
-    id: str
-    module: str
-    search_path: str | None = None
-
-
-def make_search_path(folder: Path, implementation: Implementation) -> None:
-    """Fills `folder` with links to xent and to the plug-in, and nothing else of what this interpreter has installed.
-
-    Raises:
-        Unavailable: there is no such plug-in.
-    """
-    folder.mkdir()
-    (folder / "xent").symlink_to(Path(xent.__file__).resolve().parent)
-    top = implementation.module.split(".")[0]
-    if top != "xent":
-        found = _find(top, implementation)
-        (folder / found.name).symlink_to(found)
-
-
-def _find(top: str, implementation: Implementation) -> Path:
-    if implementation.search_path is not None:
-        folder = Path(implementation.search_path).resolve()
-        places = [folder / top, folder / f"{top}.py"]
-    else:
-        try:
-            spec = util.find_spec(top)
-        except (ImportError, ValueError):
-            spec = None
-        places = [Path(place) for place in (spec and spec.submodule_search_locations) or []]
-        places += [Path(spec.origin)] if spec and spec.origin and not places else []
-    for place in places:
-        if place.exists():
-            return place.resolve()
-    where = implementation.search_path or "Python's search path"
-    remedy = "Check --adapter, and that it is importable here."
-    raise Unavailable(implementation.id, f"no module {top!r} in {where}", remedy)
 
 
 class Worker:
@@ -102,7 +57,7 @@ class Worker:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", str(_GUARD), str(os.getpid()), *worker],
                 cwd=scratch,  # frameworks drop files where they run
-                env={**_environment(folder / "path"), WORD: word},
+                env={"OMP_NUM_THREADS": _THREADS, **environment(folder / "path"), WORD: word},
                 stdin=subprocess.DEVNULL,
                 stdout=self._streams[0],
                 stderr=self._streams[1],
@@ -199,18 +154,6 @@ def _is_full(folder: Path) -> bool:
     """Whether a program that ran in the folder had no room to write."""
     found = os.statvfs(folder)
     return found.f_bavail * found.f_frsize < _NO_ROOM or (found.f_files > 0 and found.f_favail == 0)
-
-
-def _environment(search_path: Path) -> dict[str, str]:
-    """This process's environment, with xent first on Python's path; what stands there stays, since CANN needs it."""
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONHOME"}
-    paths = [str(search_path), environment.get("PYTHONPATH", "")]
-    environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
-    environment["PYTHONUNBUFFERED"] = environment["PYTHONDONTWRITEBYTECODE"] = "1"
-    # Cases are tiny and workers run side by side: with a thread a core each, torch took 60 ms for what takes it 0.8 ms
-    # alone. One thread also adds in the same order every time.
-    environment.setdefault("OMP_NUM_THREADS", "1")
-    return environment
 
 
 def death(status: int) -> str:

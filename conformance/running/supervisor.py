@@ -20,14 +20,16 @@ from xent.conformance.evidence import records, results
 from xent.conformance.evidence.partial import Partial, cannot_write, clear_write_errors
 from xent.conformance.evidence.records import CaseSet, Header, Record
 from xent.conformance.files.strict_json import Place
+from xent.conformance.implementations import Implementation
 from xent.conformance.protocol import case_file
 from xent.conformance.protocol.case import Case, digest
 from xent.errors import NotStarted, Unavailable, UnreadableInput
 
 from .journal import Begun, Died, Ended, Hello, NotReady, Recorded, header_of
-from .process import Implementation, Worker, death, make_search_path
+from .launch import make_search_path
+from .process import Worker, death
 
-__all__ = ["Event", "Implementation", "run_worker"]
+__all__ = ["Event", "run_worker"]
 
 _POLL = 0.01
 _VAIN_STARTS = 3

@@ -13,11 +13,11 @@ from typing import Protocol
 
 from xent.conformance.evidence import columns
 from xent.conformance.evidence.columns import Column
+from xent.conformance.implementations import Implementation
 from xent.conformance.protocol.case import Case
 from xent.errors import Unavailable, UnreadableInput
 
 from . import interpreters, supervisor
-from .plugins import Adapter
 
 
 class Progress(Protocol):
@@ -46,7 +46,7 @@ class Settings:
 
 
 def run_all(
-    chosen: Sequence[Adapter],
+    chosen: Sequence[Implementation],
     cases: Sequence[Case],
     folder: Path,
     settings: Settings,
@@ -65,30 +65,31 @@ def run_all(
     """
     stop = threading.Event()
 
-    def one(adapter: Adapter) -> Column:
+    def one(implementation: Implementation) -> Column:
         def say(line: str) -> None:
-            progress.say(adapter.id, line.removeprefix(f"{adapter.id}: "))
+            progress.say(implementation.id, line.removeprefix(f"{implementation.id}: "))
 
         try:
-            found = interpreters.resolve(adapter.id, adapter.framework, settings.interpreters, say, stop)
+            found = interpreters.resolve(implementation.id, implementation.framework, settings.interpreters, say, stop)
             say(f"starts in {found.path}" if found.how == "named" else "starts")
-            implementation = supervisor.Implementation(adapter.id, adapter.module, adapter.search_path)
-            with interpreters.explained(found, adapter.framework, adapter.module, stop=stop):
+            with interpreters.explained(found, implementation.framework, implementation.module, stop=stop):
                 evidence = supervisor.run_worker(
                     implementation, found, cases, folder, settings.timeout, progress.follow, reuse=True, stop=stop,
                     say=say,
                 )  # fmt: skip
         except Unavailable as error:
             say("not run")
-            return columns.not_run(adapter, error.reason + (f". {error.remedy}" if error.remedy else ""))
+            return columns.not_run(
+                implementation.id, implementation.mode, error.reason + (f". {error.remedy}" if error.remedy else "")
+            )
         except UnreadableInput as error:  # no room for its evidence: the others may need less
             say("stopped")
-            return columns.not_run(adapter, str(error).rstrip("."))
+            return columns.not_run(implementation.id, implementation.mode, str(error).rstrip("."))
         say("done")
         return columns.of_evidence([evidence])[0]
 
     with shown(), ThreadPoolExecutor(max_workers=settings.jobs or os.cpu_count() or 1) as pool:
-        tasks = [pool.submit(one, adapter) for adapter in chosen]
+        tasks = [pool.submit(one, implementation) for implementation in chosen]
         try:
             return [task.result() for task in tasks]
         except BaseException:  # Ctrl-C, or an error of ours: the workers must not outlive it

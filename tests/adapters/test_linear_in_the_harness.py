@@ -10,6 +10,7 @@ import pytest
 
 from xent.adapters import Capabilities
 from xent.conformance.cases.vectors import cases as cases_of
+from xent.conformance.implementations import Implementation
 from xent.conformance.judging import judge
 from xent.conformance.judging.answers import answers
 from xent.conformance.running import supervisor
@@ -21,7 +22,7 @@ HERE = Path(__file__).resolve().parent
 @pytest.mark.parametrize("framework", ["torch", "mindspore"])
 def test_no_standard_case_deviates(framework, framework_python, tmp_path):
     name = f"linear_plugins.{framework}_layer"
-    implementation = supervisor.Implementation(name, name, str(HERE))
+    implementation = Implementation(name, name, str(HERE))
     interpreter = SimpleNamespace(path=framework_python(framework))
     cases = cases_of([])
     evidence = supervisor.run_worker(implementation, interpreter, cases, tmp_path, 30.0)

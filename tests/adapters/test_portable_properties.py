@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from xent import adapters, dtypes
+from xent.conformance.implementations import Implementation
 from xent.conformance.judging import judge
 from xent.conformance.judging.answers import Answers, answers
 from xent.conformance.protocol.case import Case
@@ -136,7 +137,7 @@ def drawn() -> list[tuple[Case, Answers]]:
 def test_no_drawn_case_deviates(framework, drawn, framework_python, tmp_path: Path):
     adapter = adapters.load(f"{framework}+xent")
     interpreter = SimpleNamespace(path=framework_python(adapter.FRAMEWORK))
-    implementation = supervisor.Implementation(f"{framework}+xent", adapter.__name__)
+    implementation = Implementation(f"{framework}+xent", adapter.__name__)
     evidence = supervisor.run_worker(implementation, interpreter, [case for case, _ in drawn], tmp_path, 30.0)
     records = evidence.by_case
     allowed = FINE | set(getattr(adapter, "IMPRECISE", ()) and {"imprecise"})

@@ -12,6 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from xent import adapters
+from xent.adapters import dispatch
+from xent.adapters.contract import wrapped
+from xent.adapters.framework import framework
 from xent.errors import Unavailable
 
 PUBLIC = ("NAME", "FRAMEWORK", "capabilities", "version", "to_native", "from_native", "from_call", "source", "evaluate")
@@ -94,3 +97,67 @@ def test_a_stand_in_for_torch_is_not_believed(monkeypatch):
     fake.Tensor = type("Tensor", (), {"__module__": "oneflow"})
     monkeypatch.setitem(sys.modules, "torch", fake)
     assert adapters.framework_of(fake.Tensor()) == "oneflow"
+
+
+def test_a_stand_in_that_nobody_knows_is_nobodys(monkeypatch):
+    other = types.ModuleType("torch")
+    other.Tensor = type("Tensor", (), {"__module__": "somebody.torch"})
+    monkeypatch.setitem(sys.modules, "torch", other)
+    assert adapters.framework_of(other.Tensor()) is None
+
+
+def test_the_frameworks_are_those_whose_own_tensors_a_portable_loss_takes():
+    assert {"torch", "mindspore", "oneflow"} <= set(dispatch.frameworks())
+    assert not {"mint", "portable"} & set(dispatch.frameworks())
+
+
+def test_a_framework_is_told_by_the_loss_that_its_adapter_names(monkeypatch):
+    grad = types.ModuleType("tinygrad")
+    grad.Tensor = type("Tensor", (), {"__module__": "tinygrad.tensor", "cross_entropy": lambda self: None})
+    grad.Tensor.cross_entropy.__module__ = "tinygrad.tensor"
+    monkeypatch.setitem(sys.modules, "tinygrad", grad)
+    assert framework("tinygrad", "Tensor.cross_entropy") is grad
+    with pytest.raises(Unavailable, match=r"has no nn\.CrossEntropyLoss"):
+        framework("tinygrad")
+    grad.Tensor.cross_entropy.__module__ = "elsewhere"
+    with pytest.raises(Unavailable, match="stand-in by elsewhere"):
+        framework("tinygrad", "Tensor.cross_entropy")
+
+
+def made(**names):
+    module = types.ModuleType("a_plugin")
+    of = {"NAME": "a", "FRAMEWORK": "a", "capabilities": adapters.Capabilities(), "version": lambda: "1"}
+    calls = {name: lambda *args, **more: (args, more) for name in ("from_native", "from_call", "evaluate")}
+    calls |= {name: lambda spec: spec for name in ("to_native", "source")}
+    for name, value in {**of, **calls, **names}.items():
+        setattr(module, name, value)
+    return module
+
+
+def test_what_an_adapter_may_leave_out_has_a_default():
+    adapter = wrapped(made())
+    assert (adapter.MODE, adapter.SAMPLE, adapter.FORKS, adapter.SCRIPT, adapter.TENSOR) == (
+        "eager",
+        None,
+        False,
+        None,
+        None,
+    )
+    assert adapter.device() == "cpu"
+    assert adapter.prepare() is None
+    assert wrapped(made(MODE="jit", device=lambda: "npu")).device() == "npu"
+
+
+def test_only_an_adapter_that_asks_for_the_kind_of_target_is_told():
+    assert wrapped(made()).to_native("spec", "indices") == "spec"
+    both = wrapped(made(source=lambda spec, target_kind=None: f"{spec} for {target_kind}"))
+    assert both.source("loss", "probabilities") == "loss for probabilities"
+    assert both.source("loss") == "loss for None"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("NAME", 5), ("MODE", None), ("SAMPLE", ["a"]), ("FORKS", 1), ("SCRIPT", 3)]
+)
+def test_a_name_of_another_type_than_the_contract_says_is_told(name, value):
+    with pytest.raises(Unavailable, match=f"the {name} of 'a_plugin' is {type(value).__name__}, not "):
+        wrapped(made(**{name: value}))

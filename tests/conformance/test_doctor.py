@@ -15,8 +15,9 @@ import pytest
 from rich.console import Console
 
 from xent import adapters
-from xent.commands import doctor, run
-from xent.conformance.running import plugins
+from xent.commands import selection
+from xent.conformance.report import doctor as rendering
+from xent.conformance.running import doctor, plugins
 from xent.conformance.running.interpreters import requirements
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -104,9 +105,9 @@ def test_an_interpreter_that_cannot_be_used_and_an_adapter_that_does_not_import(
 def test_a_plug_in_bears_its_name_and_its_module_path(plug_in: str) -> None:
     row = examine(plug_in)
     assert (row.implementation, row.module, row.label) == ("toy", plug_in, f"toy ({plug_in})")
-    assert json.loads(doctor.to_json([row]))[0]["module"] == plug_in
+    assert json.loads(rendering.to_json([row]))[0]["module"] == plug_in
     out = io.StringIO()
-    doctor.render([row], Console(file=out, width=200))
+    rendering.render([row], Console(file=out, width=200))
     assert out.getvalue().splitlines()[1].startswith("toy  ")
     assert f"\n  toy ({plug_in})\n    {sys.executable}\n" in out.getvalue()
     assert [row.module for row in doctor.examine({}, ["numpy"])] == ["", ""]
@@ -115,7 +116,7 @@ def test_a_plug_in_bears_its_name_and_its_module_path(plug_in: str) -> None:
 def test_the_command_line_may_name_an_interpreter_for_a_plug_in_by_its_name(plug_in: str) -> None:
     found = doctor.find(["numpy", plug_in, "no.such.adapter"])
     known = [one for one in found if not isinstance(one, doctor.Row)]
-    overrides = run.overrides(["toy=/nowhere/python"], known)
+    overrides = selection.overrides(["toy=/nowhere/python"], known)
     rows = doctor.examine(overrides, found)
     assert [row.implementation for row in rows] == ["numpy", "toy", "no.such.adapter", doctor.ASCEND]
     assert "--python toy=/nowhere/python: there is no such interpreter" in rows[1].missing
@@ -201,7 +202,7 @@ def test_ctrl_c_ends_what_it_waits_for(plug_in: str, tmp_path: Path) -> None:
     (tmp_path / "site" / "toyworks" / "__init__.py").write_text(
         f"import os, time; open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); time.sleep(60)"
     )
-    code = f"from xent.commands import doctor; doctor.examine({{}}, [{plug_in!r}])"
+    code = f"from xent.conformance.running import doctor; doctor.examine({{}}, [{plug_in!r}])"
     path = os.pathsep.join((os.environ["PYTHONPATH"], str(tmp_path / "code"), str(ROOT)))
     environment = {**os.environ, "PYTHONPATH": path}
     with subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.DEVNULL) as process:
@@ -238,7 +239,7 @@ ROWS = [
 @pytest.mark.parametrize("colour", [False, True])
 def test_the_table_fits_80_columns_and_commands_stay_whole(colour: bool) -> None:
     out = io.StringIO()
-    doctor.render(
+    rendering.render(
         ROWS, Console(file=out, width=80, force_terminal=colour, color_system="truecolor" if colour else None)
     )
     text = out.getvalue()
@@ -253,7 +254,7 @@ def test_the_table_fits_80_columns_and_commands_stay_whole(colour: bool) -> None
 
 
 def test_json_holds_the_rows() -> None:
-    data = json.loads(doctor.to_json(ROWS))
+    data = json.loads(rendering.to_json(ROWS))
     assert [doctor.Row(**row) for row in data] == ROWS
     assert data[3]["version"] is None
     assert os.path.isabs(data[0]["interpreter"])

@@ -24,11 +24,13 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from rich.cells import cell_len
 
-from xent.commands import cli, doctor
+from xent.commands import cli
 from xent.conformance.judging.judge import VERDICTS, Verdict
 from xent.conformance.protocol import case_file, limits
 from xent.conformance.protocol.case import ID, Case, digest
 from xent.conformance.report import console, escape, files, junit, markdown, matrix, model, page, terminal
+from xent.conformance.report import doctor as rendering
+from xent.conformance.running import doctor
 from xent.spec import Arguments
 
 # Said apart from the module: what no output may hold, whatever Python's tables call printable.
@@ -410,7 +412,7 @@ def test_the_doctor_shows_what_a_plug_in_says(width, drawn):
         doctor.Row(other, "on first run", missing=missing, remedy=remedy),
     ]
     out = io.StringIO()
-    doctor.render(rows, rich.console.Console(file=out, width=width, no_color=True))
+    rendering.render(rows, rich.console.Console(file=out, width=width, no_color=True))
     text = out.getvalue()
     assert not FORBIDDEN.search(text)
     for said in (missing and f"{other}: {missing}", missing and remedy, path):
@@ -418,7 +420,7 @@ def test_the_doctor_shows_what_a_plug_in_says(width, drawn):
     table = text.split("\n\n")[0].splitlines()
     assert len(table) == 3
     assert max(map(cell_len, table)) <= 80
-    assert strictly(doctor.to_json(rows))[0]["version"] is not None
+    assert strictly(rendering.to_json(rows))[0]["version"] is not None
 
 
 @many

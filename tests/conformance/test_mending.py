@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from xent.commands import cli, doctor
-from xent.conformance.running import interpreters, supervisor
+from xent.commands import cli
+from xent.conformance.implementations import Implementation
+from xent.conformance.running import doctor, interpreters, supervisor
 from xent.conformance.running.interpreters import mending, requirements
 from xent.errors import NotStarted, Unavailable
 
@@ -173,7 +174,7 @@ def test_a_framework_that_hangs_when_imported(code: str, toy: Toy) -> None:
     assert "can't be imported there (python didn't answer within 3 s)" in row.missing
     found = interpreters.available("toy", "toyworks", {})
     assert found is not None
-    implementation = supervisor.Implementation("toy", toy.module)
+    implementation = Implementation("toy", toy.module)
     with pytest.raises(Unavailable) as caught, mending.explained(found, "toyworks", toy.module, timeout=3):
         supervisor.run_worker(implementation, found, [], toy.folder / "results", startup_timeout=3)
     assert caught.value.remedy == toy.remedy

@@ -13,8 +13,9 @@ import pytest
 
 from xent import dtypes
 from xent.conformance.evidence.records import record_data
+from xent.conformance.implementations import Implementation
 from xent.conformance.protocol.case import Case
-from xent.conformance.running.supervisor import Implementation, run_worker
+from xent.conformance.running.supervisor import run_worker
 from xent.spec import Arguments
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -10,9 +10,10 @@ import pytest
 
 from xent.conformance.evidence import records, results
 from xent.conformance.evidence.records import Footer
+from xent.conformance.implementations import Implementation
 from xent.conformance.protocol.case import Case
 from xent.conformance.running.process import death
-from xent.conformance.running.supervisor import Implementation, run_worker
+from xent.conformance.running.supervisor import run_worker
 from xent.errors import Unavailable, UnreadableInput
 from xent.spec import Arguments
 

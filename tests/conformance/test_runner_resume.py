@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 from xent.conformance.evidence import results
+from xent.conformance.implementations import Implementation
 from xent.conformance.protocol.case import Case
-from xent.conformance.running.supervisor import Implementation, run_worker
+from xent.conformance.running.supervisor import run_worker
 from xent.errors import Unavailable
 from xent.spec import Arguments
 

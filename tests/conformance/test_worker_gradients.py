@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from xent.adapters import Capabilities, Entry
+from xent.conformance.implementations import Implementation
 from xent.conformance.protocol.case import Case
-from xent.conformance.running.supervisor import Implementation, run_worker
+from xent.conformance.running.supervisor import run_worker
 from xent.spec import Arguments
 
 HERE = Path(__file__).resolve().parent

@@ -24,6 +24,7 @@ import numpy as np
 from xent.conformance.cases import vectors
 from xent.conformance.evidence import columns, records, results
 from xent.conformance.files.strict_json import Place
+from xent.conformance.judging.columns import judge_columns
 from xent.conformance.protocol import case_file
 from xent.conformance.protocol.case import Case, Expected
 from xent.conformance.report import files, model
@@ -197,20 +198,18 @@ def read_results(path: Path) -> None:
     """Reads it, and makes every output of what could be read."""
     found = results.read(path)
     listed = columns.of_evidence([found])
-    verdicts = columns.judge_columns(CASES, listed)
-    flaws = columns.find_flaws(CASES, listed)
-    report = model.assemble(CASES, [columns.describe(one) for one in listed], verdicts, [], flaws)
+    report = model.of_columns(CASES, listed)
     files.write(report, path.parent / "report")
 
 
 def judge_cases(path: Path) -> None:
     for case in case_file.read(path):
-        columns.judge_columns([case], [columns.Column("absent", "absent", "eager", None, "never run")])
+        judge_columns([case], [columns.Column("absent", "absent", "eager", None, "never run")])
 
 
 def judge_vectors(path: Path) -> None:
     for case in vectors.read(path):
-        columns.judge_columns([case], [])
+        judge_columns([case], [])
         with tempfile.TemporaryDirectory() as folder:
             case_file.write(Path(folder) / "cases", [case])
             assert [one.id for one in case_file.read(Path(folder) / "cases")] == [case.id]

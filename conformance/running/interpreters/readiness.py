@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 import threading
 from pathlib import Path
 
-from xent.conformance.running.process import Implementation, make_search_path
+from xent.conformance.implementations import Implementation
+from xent.conformance.running.launch import launched
 from xent.errors import NotStarted
 
 from . import bounded
-from .interpreter import DIE_WITH_PARENT, asking_environment
+from .interpreter import DIE_WITH_PARENT
 
 _MARK = "xent-ready "
 _LONGEST = 100  # characters of a version or a device
@@ -28,9 +27,10 @@ def told(error):
         return type(error).__name__
 
 try:
-    module = importlib.import_module(sys.argv[1])
-    getattr(module, "prepare", lambda: None)()
-    found = dict(version=module.version(), device=getattr(module, "device", lambda: "cpu")())
+    from xent.adapters.contract import wrapped
+    adapter = wrapped(importlib.import_module(sys.argv[1]))
+    adapter.prepare()
+    found = dict(version=adapter.version(), device=adapter.device())
     for name in found:
         if not isinstance(found[name], str):
             raise TypeError(name + "() gave " + type(found[name]).__name__ + ", not text")
@@ -58,13 +58,10 @@ def ask(
         Unavailable: the adapter's module is nowhere.
         KeyboardInterrupt: by `stop`.
     """
-    with tempfile.TemporaryDirectory(prefix="xent-ready-") as folder:
-        path = Path(folder) / "path"
-        make_search_path(path, implementation)
-        search = os.pathsep.join(entry for entry in (str(path), os.environ.get("PYTHONPATH", "")) if entry)
-        command = [str(interpreter), "-c", _SCRIPT, implementation.module]
+    command = [str(interpreter), "-c", _SCRIPT, implementation.module]
+    with launched(implementation.module, implementation.search_path) as environment:
         try:
-            done = bounded.run(command, timeout, environment=asking_environment(PYTHONPATH=search), stop=stop)
+            done = bounded.run(command, timeout, environment=environment, stop=stop)
         except OSError as error:
             reason = f"the interpreter {interpreter} can't be started ({error.strerror or error})"
             raise NotStarted(implementation.id, reason) from None
