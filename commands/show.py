@@ -15,7 +15,8 @@ from xent import dtypes
 from xent.adapters import load, module_path, names
 from xent.conformance.cases.clauses import load as load_clauses
 from xent.conformance.evidence import columns
-from xent.conformance.evidence.records import Record, record_data
+from xent.conformance.evidence.record_json import record_data
+from xent.conformance.evidence.records import Record
 from xent.conformance.judging.answers import Answer, Answers, answers
 from xent.conformance.judging.bound import (
     Bound,

@@ -13,7 +13,7 @@ from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
 
 import numpy as np
 
-from xent import dtypes
+from xent import dtypes, shapes
 from xent.conformance.files import strict_json
 from xent.conformance.files.strict_json import NotANumber, PathLike, Place, shown
 from xent.conformance.protocol.arrays import MAX_ELEMENTS
@@ -207,7 +207,7 @@ def _result_shape(arguments: Arguments, target: np.ndarray) -> Optional[Tuple[in
         return ()
     if arguments.reduction != "none":
         return None
-    return target.shape if dtypes.is_integer(target) else target.shape[:1] * (target.ndim > 1) + target.shape[2:]
+    return target.shape if dtypes.is_integer(target) else shapes.places(target.shape)
 
 
 def _result(data: Any, place: Place, shape: Optional[Tuple[int, ...]]) -> Optional[np.ndarray]:

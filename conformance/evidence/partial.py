@@ -17,7 +17,7 @@ from pathlib import Path
 
 from xent.errors import Unavailable, UnreadableInput
 
-from . import records, results
+from . import record_json, records, results
 from .records import Footer, Header, Record
 from .results import Results
 
@@ -87,7 +87,7 @@ class Partial:
         if self.header is None:
             started = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
             self.header = replace(header, started=started)
-        _write(self._descriptor, results.line(records.header_data(self.header)))
+        _write(self._descriptor, results.line(record_json.header_data(self.header)))
         for _, line in self._kept.values():
             _write(self._descriptor, line)
 

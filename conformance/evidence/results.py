@@ -23,7 +23,7 @@ from xent.conformance.protocol import limits
 from xent.conformance.protocol.arrays import HexText
 from xent.errors import UnreadableInput
 
-from . import records
+from . import record_json
 from .records import Footer, Header, Record
 
 MAX_FILE = 8 * 2**30
@@ -142,13 +142,13 @@ def _read(file: BinaryIO, path: Path, keep: bool) -> Lines:
         try:
             content = parse(data[:-1], place)
             if header is None:
-                header = records.header(content, place)
+                header = record_json.header(content, place)
             elif footer is not None:
                 place.refuse("more lines follow the footer")
             elif isinstance(content, dict) and "complete" in content:
-                footer = records.footer(content, place, len(found))
+                footer = record_json.footer(content, place, len(found))
             else:
-                one = records.record(content, place, header.implementation.kernels or "native")
+                one = record_json.record(content, place, header.implementation.kernels or "native")
                 if one.case in found:
                     place.refuse(f"a second record of the case {one.case}")
                 if len(found) == MAX_RECORDS:
@@ -169,5 +169,5 @@ def _unfinished(data: bytes, header: Header | None, place: Place) -> None:
 
 def write(path: str | os.PathLike[str], header: Header, lines: Iterable[bytes], footer: Footer) -> None:
     """Writes a complete results file, atomically. Raises OSError."""
-    ends = line(records.header_data(header)), line(records.footer_data(footer))
+    ends = line(record_json.header_data(header)), line(record_json.footer_data(footer))
     write_atomically(path, [ends[0], *lines, ends[1]])

@@ -25,7 +25,7 @@ from typing import Mapping, Optional, Tuple
 import numpy as np
 
 import xent.reference
-from xent import dtypes
+from xent import dtypes, shapes
 from xent.conformance.protocol.case import Case
 from xent.dtypes import Array
 from xent.errors import SpecError, XentWarning
@@ -138,11 +138,8 @@ def _answer(dtype: str, exact: Array, limit: Bound, or_nan: Array, or_zero: Opti
 
 
 def _of_target(spec: CrossEntropySpec, input: Array, target: Array, exact: Array, zeros: Zeros) -> Answer:
-    axis = min(1, input.ndim - 1)
-
     def shaped(mask: Array) -> Array:
-        places = input.shape[:axis] + input.shape[axis + 1 :]
-        return np.moveaxis(mask.reshape((*places, input.shape[axis])), -1, axis)
+        return shapes.from_rows(mask, input.shape)
 
     limit = bound.target_gradient_bound(spec, input, target)
     return _answer(dtypes.name(target), exact, limit, shaped(zeros.target_or_nan), shaped(zeros.target_or_zero))
@@ -154,8 +151,7 @@ def _of_weight(spec: CrossEntropySpec, input: Array, target: Array, exact: Exact
     numbers, limit = exact.gradients["weight"], bound.weight_gradient_bound(spec, input, target)
     or_nan = zeros.weight_or_nan(exact.value)
     if zeros.invalid.any():
-        axis = min(1, input.ndim - 1)
-        gone = np.expand_dims(zeros.invalid.reshape(input.shape[:axis] + input.shape[axis + 1 :]), axis)
+        gone = np.expand_dims(zeros.invalid.reshape(shapes.places(input.shape)), shapes.class_axis(input.ndim))
         others = np.where(gone, np.zeros((), input.dtype), input)
         rest = xent.reference.exact(spec, others, target, False, ("weight",)).gradients["weight"]
         numbers = np.where(zeros.spared, rest, numbers)
@@ -169,7 +165,7 @@ def _of_weight(spec: CrossEntropySpec, input: Array, target: Array, exact: Exact
 def _without_classes(spec: CrossEntropySpec, case: Case) -> Answers:
     """C = 0: the specification's other rules, then O2."""
     input, target = case.input, case.target
-    places = input.shape[:1] + input.shape[2:] if input.ndim > 1 else ()
+    places = shapes.places(input.shape)
     # One class more has the same rules for everything but the class indices: none of them can be right.
     probabilities = dtypes.is_float(target)
     stand_in = np.zeros((*places[:1], 1, *places[1:]) if places else (1,), dtype=dtypes.dtype(dtypes.name(input)))

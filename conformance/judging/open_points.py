@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xent import dtypes
+from xent import dtypes, shapes
 from xent.dtypes import Array
 from xent.spec import CrossEntropySpec
 
@@ -42,12 +42,12 @@ class Zeros:
     @classmethod
     def of(cls, spec: CrossEntropySpec, input: Array, target: Array) -> Zeros:
         """Of a call that the specification accepts."""
-        x = _rows(dtypes.to_float64(input))
+        x = shapes.rows(dtypes.to_float64(input))
         classes, e = x.shape[1], spec.label_smoothing
         weight = np.ones(classes) if spec.weight is None else dtypes.to_float64(spec.weight)
         if dtypes.is_float(target):
             with np.errstate(all="ignore"):
-                probability = absent = (1 - e) * _rows(dtypes.to_float64(target)) + e / classes == 0
+                probability = absent = (1 - e) * shapes.rows(dtypes.to_float64(target)) + e / classes == 0
             selected, picked = np.ones(len(x), dtype=bool), np.zeros(x.shape, dtype=bool)
             coefficient = probability | (weight == 0)
         else:
@@ -92,9 +92,3 @@ class Zeros:
         """Classes on which no row that is nan puts weight: their gradient is nan, or what the other rows give, (C,)."""
         touched = (self.invalid[:, np.newaxis] & ~self.absent).any(axis=0)
         return np.asarray(~touched & ((self.counts == 0) | (not self.coupled)))
-
-
-def _rows(array: Array) -> Array:
-    """(C), (N, C) or (N, C, d1, ..., dK) as (R, C)."""
-    axis = min(1, array.ndim - 1)
-    return np.moveaxis(array, axis, -1).reshape(array.size // array.shape[axis], array.shape[axis])

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from xent.conformance.evidence import records, results
+from xent.conformance.evidence import record_json, results
 from xent.conformance.evidence.columns import CASES
 from xent.conformance.files import strict_json
 from xent.conformance.files.atomic import write_atomically
@@ -145,7 +145,7 @@ def _case_set_of(path: Path) -> str:
         line = file.readline(limits.HEADER)
     if not line.endswith(b"\n"):
         raise UnreadableInput(path, None, "its first line has no end")
-    return records.header(results.parse(line, Place(path, "line 1")), Place(path, "line 1")).case_set.sha256
+    return record_json.header(results.parse(line, Place(path, "line 1")), Place(path, "line 1")).case_set.sha256
 
 
 def _refusal(out: Path, in_the_way: Sequence[tuple[Path, str]]) -> UnreadableInput:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xent.conformance.evidence import records, results
+from xent.conformance.evidence import record_json, records, results
 from xent.conformance.files.reading import open_file
 from xent.conformance.files.strict_json import Place
 from xent.conformance.protocol import limits
@@ -153,7 +153,7 @@ def header_of(hello: Hello, id: str, case_set: records.CaseSet, place: Place) ->
         **said,
         **({} if sample is None else {"sample": sample}),
     }
-    return records.header(content, place)
+    return record_json.header(content, place)
 
 
 def _not_ready(content: Any, place: Place) -> NotReady:

@@ -14,11 +14,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
-from xent.conformance.evidence import records, results
+from xent.conformance.evidence import results
 from xent.conformance.evidence.partial import Partial, cannot_write, clear_write_errors
-from xent.conformance.evidence.records import CaseSet, Header, Record
+from xent.conformance.evidence.records import CaseSet, Header
 from xent.conformance.files.strict_json import Place
 from xent.conformance.implementations import Implementation
 from xent.conformance.protocol import case_file
@@ -28,6 +28,7 @@ from xent.errors import NotStarted, Unavailable, UnreadableInput
 from .journal import Begun, Died, Ended, Hello, NotReady, Recorded, header_of
 from .launch import make_search_path
 from .process import Worker, death
+from .recorder import Event, Recorder
 
 __all__ = ["Event", "run_worker"]
 
@@ -40,27 +41,6 @@ class Interpreter(Protocol):
 
     @property
     def path(self) -> Any: ...
-
-
-class Event(NamedTuple):
-    """Something that happened, for whoever shows progress.
-
-    Attributes:
-        kind: ``"started"`` (the framework is ready), ``"recorded"`` (a case), ``"restarted"`` (a worker died),
-            ``"finished"``.
-        implementation: its id.
-        done: cases recorded so far, those of an earlier, interrupted run included.
-        planned: cases to record.
-        case: the id, for ``"recorded"``.
-        outcome: as in the record, for ``"recorded"``.
-    """
-
-    kind: str
-    implementation: str
-    done: int
-    planned: int
-    case: str | None = None
-    outcome: str | None = None
 
 
 def run_worker(
@@ -141,11 +121,9 @@ class _Run:
         self.interpreter = interpreter
         self.work = work
         self.partial = partial
-        self.on_event = on_event
+        self.recorder = Recorder(implementation.id, partial, on_event)
         self.timeout = timeout
         self.startup_timeout = startup_timeout
-        self.planned: list[str] = []
-        self.pending: dict[str, None] = {}  # in the order of the plan
         self.workers: list[Worker] = []
         self.stop = threading.Event()
         self.say: Callable[[str], None] = lambda line: None
@@ -157,35 +135,33 @@ class _Run:
         hello = self._hello(worker)
         header = self._header(hello, case_set)
         self.partial.begin(header, reuse)
-        self.planned = [*self._plan(hello, header.sample, cases, unshippable), *unshippable]
-        recorded = set(self.partial.recorded)
-        if recorded and self.partial.header is not None:
-            since = self.partial.header.started
-            self.say(f"{len(recorded)} of {len(self.planned)} cases are recorded already, by the run of {since}")
-        self.pending = dict.fromkeys(case for case in self.planned if case not in recorded)
-        self._tell("started")
-        for case in [case for case in self.pending if case in unshippable]:
-            why = unshippable[case]
-            self._record(case, {"case": case, "outcome": "not-recorded", "reason": why})
-        while self.pending:
-            before = len(self.pending)
+        recorder = self.recorder
+        recorder.begin([*self._plan(hello, header.sample, cases, unshippable), *unshippable])
+        done, planned = len(self.partial.recorded), len(recorder.planned)
+        if done and self.partial.header is not None:
+            self.say(f"{done} of {planned} cases are recorded already, by the run of {self.partial.header.started}")
+        recorder.tell("started")
+        for case in [case for case in recorder.pending if case in unshippable]:
+            recorder.not_recorded(case, unshippable[case])
+        while recorder.pending:
+            before = len(recorder.pending)
             with clear_write_errors(self.work):
                 worker.go(self.partial.recorded)
             self._follow(worker)
             worker.kill()
-            if not self.pending:
+            if not recorder.pending:
                 break
-            vain = 0 if len(self.pending) < before else vain + 1
+            vain = 0 if len(recorder.pending) < before else vain + 1
             if vain == _VAIN_STARTS:
                 raise self._unavailable(f"the worker died {vain} times in a row without finishing a case", worker)
             worker.close()
-            self._tell("restarted")
+            recorder.tell("restarted")
             worker = self._replacement(standby, hello)
             standby = self._start()
-        finished = self.partial.finish(self.planned, hello.left_out)
+        finished = self.partial.finish(recorder.planned, hello.left_out)
         for path in self.partial.replaced:
             self.say(f"earlier evidence, of another version or adapter, is in {path}")
-        self._tell("finished")
+        recorder.tell("finished")
         return finished
 
     def _plan(
@@ -225,10 +201,6 @@ class _Run:
             worker = Worker(self.work, str(len(self.workers)), self.interpreter, self.implementation)
         self.workers.append(worker)
         return worker
-
-    def _tell(self, kind: str, case: str | None = None, outcome: str | None = None) -> None:
-        done = len(self.partial.recorded)
-        self.on_event(Event(kind, self.implementation.id, done, len(self.planned), case, outcome))
 
     def _unavailable(self, reason: str, worker: Worker) -> Unavailable:
         tail = worker.stderr_excerpt()
@@ -272,25 +244,25 @@ class _Run:
             overdue = current
             for entry in worker.entries():
                 since = time.monotonic()
-                if isinstance(entry, Begun) and not current and entry.case == next(iter(self.pending), None):
+                if isinstance(entry, Begun) and not current and entry.case == self.recorder.next_case():
                     current, offset = entry.case, entry.stderr
                 elif isinstance(entry, Recorded) and current and entry.case == current:
-                    self._record_line(entry)
+                    self.recorder.line(entry)
                     current = ""
                 elif isinstance(entry, Died) and current:
                     self._check_disk(worker)
-                    self._crash(current, entry.status, worker.stderr_excerpt(offset, entry.stderr))
+                    self.recorder.crash(current, entry.status, worker.stderr_excerpt(offset, entry.stderr))
                     current = ""
                 elif isinstance(entry, Ended):
                     return
             if killed or status is not None:
                 tail = worker.stderr_excerpt(offset)
                 if killed and current and current == overdue:
-                    self._record(current, {"case": current, "outcome": "timeout", "stderr": tail})
+                    self.recorder.timeout(current, tail)
                 elif status is not None and not killed:
                     self._check_disk(worker)
                     if current:
-                        self._crash(current, status, tail)
+                        self.recorder.crash(current, status, tail)
                 return
             worker.trim_output()
             self._sleep()
@@ -300,31 +272,9 @@ class _Run:
         if error := worker.trouble():
             raise cannot_write(self.work.parent, error)
 
-    def _crash(self, case: str, status: int, stderr: str) -> None:
-        self._record(case, {"case": case, "outcome": "crash", "signal": death(status), "stderr": stderr})
-
     def _sleep(self) -> None:
         if self.stop.wait(_POLL):
             raise KeyboardInterrupt
-
-    def _record_line(self, entry: Recorded) -> None:
-        """Keeps a worker's record; one that nobody could read is none, lest the case run for ever."""
-        try:
-            record = records.record(entry.content, Place("record"))
-        except UnreadableInput as fault:
-            reason = f"the worker's record is malformed: {fault.place}: {fault.problem}"
-            self._record(entry.case, {"case": entry.case, "outcome": "not-recorded", "reason": reason})
-        else:
-            self._keep(record, entry.line)
-
-    def _record(self, case: str, content: Mapping[str, Any]) -> None:
-        """Keeps a record of our own making."""
-        self._keep(records.record(content, Place(case)), results.line(content))
-
-    def _keep(self, record: Record, line: bytes) -> None:
-        self.partial.add(record, line)
-        self.pending.pop(record.case, None)
-        self._tell("recorded", record.case, record.outcome)
 
     def _header(self, hello: Hello, case_set: CaseSet) -> Header:
         try:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from xent import dtypes
-from xent.conformance.evidence.records import record_data
+from xent.conformance.evidence.record_json import record_data
 from xent.conformance.implementations import Implementation
 from xent.conformance.protocol.case import Case
 from xent.conformance.running.supervisor import run_worker

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from xent import conformance
-from xent.conformance.evidence import records, results
+from xent.conformance.evidence import record_json, records, results
 from xent.conformance.protocol import arrays, limits
 from xent.errors import UnreadableInput
 
@@ -74,8 +74,8 @@ def test_what_is_written_is_read(tmp_path):
     path = written(tmp_path / "first.jsonl", LINES)
     found = results.read(path)
     assert found.complete
-    assert records.header_data(found.header) == HEADER
-    assert records.footer_data(found.footer) == FOOTER
+    assert record_json.header_data(found.header) == HEADER
+    assert record_json.footer_data(found.footer) == FOOTER
     assert [record.case for record in found.records] == [record["case"] for record in RECORDS]
     value, lost = found.by_case["a/value"], found.by_case["a/lost"]
     assert arrays.encode(value.value) == ARRAY
@@ -342,6 +342,6 @@ def test_what_the_worker_may_write_the_reader_takes():
     assert records.kernels_of([records.Record(str(n), "value", kernels=f"kind {n}" * 30) for n in range(500)])
     many = [records.Record(str(n), "value", kernels=f"{n:0290}") for n in range(500)]
     assert len(records.kernels_of(many)) <= limits.NAME
-    header = records.header(HEADER, results.Place("here"))
+    header = record_json.header(HEADER, results.Place("here"))
     longest = replace(header.implementation, kernels=records.kernels_of(many), version="9" * limits.NAME)
-    assert len(results.line(records.header_data(replace(header, implementation=longest)))) < limits.HEADER
+    assert len(results.line(record_json.header_data(replace(header, implementation=longest)))) < limits.HEADER

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from xent.conformance.cases import vectors
-from xent.conformance.evidence import columns, records, results
+from xent.conformance.evidence import columns, record_json, records, results
 from xent.conformance.files.strict_json import Place
 from xent.conformance.judging.columns import judge_columns
 from xent.conformance.protocol import case_file
@@ -189,7 +189,7 @@ def journal_input(rng: random.Random) -> bytes:
 def read_journal(path: Path) -> None:
     for entry in journal.Journal(path, "word").entries():
         if isinstance(entry, journal.Recorded):
-            records.record(entry.content, Place("record"))
+            record_json.record(entry.content, Place("record"))
         if isinstance(entry, journal.Hello):
             journal.header_of(entry, "mine", records.CaseSet("0" * 64, 1), Place("hello"))
 

@@ -8,7 +8,7 @@ from typing import Iterator, NamedTuple
 
 import numpy as np
 
-from .. import dtypes
+from .. import dtypes, shapes
 from ..dtypes import Array
 from ..spec import CrossEntropySpec
 from .bounds import UNIT, Approximation, depth, long_double, pairwise
@@ -58,7 +58,7 @@ class Problem:
         weight: (C,) float64, exact for every weight dtype; None for no weight.
         smoothing: `label_smoothing`.
         reduction: ``"none"``, ``"mean"`` or ``"sum"``.
-        places: the shape of the rows: (), (N) or (N, d1, ..., dK).
+        shape: of input: (C), (N, C) or (N, C, d1, ..., dK).
     """
 
     input: Array
@@ -68,24 +68,28 @@ class Problem:
     weight: Array | None
     smoothing: float
     reduction: str
-    places: tuple[int, ...]
+    shape: tuple[int, ...]
 
     @classmethod
     def of(cls, spec: CrossEntropySpec, input: Array, target: Array) -> Problem:
         """Validates (raises `xent.errors.SpecError`, warns for S7) and lays out."""
         spec.validate(input, target)
-        places = input.shape[:1] + input.shape[2:] if input.ndim > 1 else ()
-        rows = as_rows(input)
+        rows = shapes.rows(input)
         ignored = np.zeros(len(rows), dtype=bool)
         labels = probabilities = None
         if dtypes.is_float(target):
-            probabilities = as_rows(target)
+            probabilities = shapes.rows(target)
         else:
             labels = target.astype(np.int64).reshape(-1)
             ignored = labels == spec.ignore_index
             labels = np.where(ignored, 0, labels)
         weight = None if spec.weight is None else dtypes.to_float64(spec.weight)
-        return cls(rows, labels, ignored, probabilities, weight, spec.label_smoothing, spec.reduction, places)
+        return cls(rows, labels, ignored, probabilities, weight, spec.label_smoothing, spec.reduction, input.shape)
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        """The shape of the losses before they are reduced."""
+        return shapes.places(self.shape)
 
     @property
     def rows(self) -> int:
@@ -137,11 +141,4 @@ class Problem:
 
     def like_input(self, rows: Array) -> Array:
         """(rows, C) back in the shape of input: (C), (N, C) or (N, C, d1, ..., dK), contiguous."""
-        full = rows.reshape((*self.places, self.classes))
-        return np.ascontiguousarray(np.moveaxis(full, -1, 1) if len(self.places) > 1 else full)
-
-
-def as_rows(array: Array) -> Array:
-    """(C), (N, C) or (N, C, d1, ..., dK) as (rows, C): a view where NumPy can."""
-    classes = array.shape[min(1, array.ndim - 1)]
-    return np.moveaxis(array, min(1, array.ndim - 1), -1).reshape(array.size // classes, classes)
+        return np.ascontiguousarray(shapes.from_rows(rows, self.shape))

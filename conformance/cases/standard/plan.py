@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from xent import dtypes
+from xent import dtypes, shapes
 from xent.conformance.protocol.case import DIFFERENTIABLE, Case
 from xent.spec import REDUCTIONS, Arguments
 
@@ -69,16 +69,16 @@ class Plan:
 def build(plan: Plan) -> Case:
     """The case of a plan; its data come from its id alone."""
     random = values.random_of(plan.id)
-    shapes = SHAPES[plan.rank][:1] if plan.layout != "contiguous" else SHAPES[plan.rank]
-    shape = plan.shape or shapes[int(random.randint(len(shapes)))]
-    classes = shape[min(1, len(shape) - 1)]
+    choice = SHAPES[plan.rank][:1] if plan.layout != "contiguous" else SHAPES[plan.rank]
+    shape = plan.shape or choice[int(random.randint(len(choice)))]
+    classes = shape[shapes.class_axis(len(shape))]
     ignore_index, ignored = IGNORES[plan.ignore]
     input = values.logits(random, shape, plan.dtype)
     if plan.kind == "probabilities":
         profile = plan.profile or "normalised"
         target = values.probabilities(random, shape, plan.target_dtype or plan.dtype, profile)
     else:
-        positions = shape[:1] + shape[2:] if len(shape) > 1 else ()
+        positions = shapes.places(shape)
         alternate = plan.weight == "weighted-cancelling"  # as many rows of weight 1.5 as of -1.5
         drawn = np.arange(math.prod(positions)).reshape(positions) % 2 if alternate else None
         drawn = values.indices(random, positions, classes) if drawn is None else drawn

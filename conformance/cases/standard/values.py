@@ -11,7 +11,7 @@ from typing import Any, Callable, Dict, Optional, Sequence, Tuple
 
 import numpy as np
 
-from xent import dtypes
+from xent import dtypes, shapes
 
 Array = np.ndarray[Any, Any]
 Random = np.random.RandomState
@@ -80,12 +80,9 @@ PROFILES: Dict[str, Callable[[Random, int, int, int], Array]] = {
 
 def probabilities(random: Random, shape: Sequence[int], dtype: str, profile: str) -> Array:
     """Class probabilities of input's shape, by one of PROFILES."""
-    axis = min(1, len(shape) - 1)
-    positions = tuple(shape[:axis]) + tuple(shape[axis + 1 :])
-    rows = int(np.prod(positions, dtype=np.int64))
-    drawn = PROFILES[profile](random, rows, shape[axis], _CUTS.get(dtype, 2**20))
-    moved = np.moveaxis(drawn.reshape((*positions, shape[axis])), -1, axis)
-    return dtypes.from_float64(np.ascontiguousarray(moved), dtype)
+    rows = int(np.prod(shapes.places(shape), dtype=np.int64))
+    drawn = PROFILES[profile](random, rows, shape[shapes.class_axis(len(shape))], _CUTS.get(dtype, 2**20))
+    return dtypes.from_float64(np.ascontiguousarray(shapes.from_rows(drawn, shape)), dtype)
 
 
 def _positive(random: Random, classes: int) -> Array:

@@ -28,7 +28,7 @@ from typing import Dict, Tuple
 
 import numpy as np
 
-from xent import dtypes
+from xent import dtypes, shapes
 from xent.dtypes import Array
 from xent.spec import CrossEntropySpec
 
@@ -66,8 +66,7 @@ def _like_input(bound: Bound, rows: Rows, input: Array) -> Bound:
     """(R, C) in input's shape."""
 
     def shaped(term: Array) -> Array:
-        classes_last = term.reshape((*rows.shape, rows.p.shape[1]))
-        return np.moveaxis(classes_last, -1, 1) if input.ndim > 1 else classes_last
+        return shapes.from_rows(term, input.shape)
 
     return Bound(shaped(bound.total), {name: shaped(term) for name, term in bound.terms.items()})
 

@@ -7,7 +7,7 @@ from typing import Dict, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from xent import dtypes
+from xent import dtypes, shapes
 from xent.dtypes import Array
 from xent.spec import CrossEntropySpec
 
@@ -82,7 +82,7 @@ class Coefficients(NamedTuple):
 def rows_of(spec: CrossEntropySpec, input: Array, target: Array) -> Rows:
     dtype = dtypes.name(input)
     u = dtypes.unit_roundoff("float64" if dtype == "float64" else "float32")
-    x = _classes_last(dtypes.to_float64(input))
+    x = shapes.rows(dtypes.to_float64(input))
     top = x.max(axis=1, keepdims=True, initial=-np.inf)
     shift = top - x  # nan where both are infinite, and with it all of the row (S13); inf at a class of probability 0
     exponentials = np.exp(-shift)
@@ -95,7 +95,7 @@ def rows_of(spec: CrossEntropySpec, input: Array, target: Array) -> Rows:
         weight_roundings = 1 + (dtypes.unit_roundoff(dtypes.name(spec.weight)) < u)
     picked = probabilities = None
     if dtypes.is_float(target):
-        probabilities = _classes_last(dtypes.to_float64(target))
+        probabilities = shapes.rows(dtypes.to_float64(target))
         selected = np.ones(len(x), dtype=bool)
         target_conversions = int(dtypes.unit_roundoff(dtypes.name(target)) < u)
     else:
@@ -115,16 +115,8 @@ def rows_of(spec: CrossEntropySpec, input: Array, target: Array) -> Rows:
         probabilities=probabilities,
         weight_roundings=weight_roundings,
         target_conversions=target_conversions,
-        shape=input.shape[:1] + input.shape[2:] if input.ndim > 1 else (),
+        shape=shapes.places(input.shape),
     )
-
-
-def _classes_last(array: Array) -> Array:
-    """(C), (N, C) or (N, C, d1, ..., dK) as (R, C)."""
-    if array.ndim == 1:
-        return array[np.newaxis]
-    rows = array.size // array.shape[1] if array.shape[1] else 0
-    return np.moveaxis(array, 1, -1).reshape(rows, array.shape[1])
 
 
 def coefficients_of(spec: CrossEntropySpec, rows: Rows, dense: bool) -> Coefficients:
