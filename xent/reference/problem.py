@@ -77,7 +77,8 @@ class Problem:
         places = input.shape[:1] + input.shape[2:] if input.ndim > 1 else ()
         rows = as_rows(input)
         ignored = np.zeros(len(rows), dtype=bool)
-        labels = probabilities = None
+        labels: Array | None = None
+        probabilities: Array | None = None
         if dtypes.is_float(target):
             probabilities = as_rows(target)
         else:
