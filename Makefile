@@ -5,6 +5,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.10 python3; 
 	"$$p" -c 'import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && { echo $$p; break; }; done)
 OUT ?= report
 READY := .venv/.ready
+PY38 := $(shell sed -n 's|^"\(.*\)/\*\*" = "py38"|\1|p' pyproject.toml)
 EXTRA := .venv/.ready-example
 
 .PHONY: help report test lint bench example lock clean
@@ -18,9 +19,11 @@ report: $(READY)  ## run the documents' and the standard cases on every implemen
 test: lint $(EXTRA)  ## every test
 	.venv/bin/python -m pytest -n 2 --dist loadgroup $(PYTEST)
 
-lint: $(READY)  ## ruff and mypy
+lint: $(READY)  ## ruff, the layers of imports, what Python 3.8 lacks, and mypy
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+	.venv/bin/lint-imports --no-logo --no-cache
+	.venv/bin/vermin --quiet --violations --target=3.8- $(PY38)
 	.venv/bin/mypy -p xent
 	.venv/bin/mypy -p benchmarks
 

@@ -1,16 +1,19 @@
-"""The frameworks' own interpreters, for tests that need them."""
+"""The frameworks' own interpreters, an old one, and what users install, for tests that need them."""
 
 from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from interpreters import Environment, python_38
 
 ROOT = Path(__file__).resolve().parent.parent
 NATIVE = ROOT / "tests" / "adapters" / "native"
+OLD_NUMPY = "numpy==1.19.5"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -41,6 +44,46 @@ def framework_python() -> Callable[[str], str]:
         return found[framework]
 
     return find
+
+
+@pytest.fixture(scope="session")
+def old_python(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The interpreter of an environment that has Python 3.8, NumPy 1.19.5 and nothing else."""
+    base = python_38()
+    if base is None:
+        pytest.skip("NOT RUN, no Python 3.8 here: name one in XENT_TEST_PYTHON_38 or install it with pyenv")
+    environment = Environment(base, tmp_path_factory.mktemp("old") / "environment")
+    try:
+        environment.install("--only-binary=:all:", OLD_NUMPY)
+    except AssertionError as error:
+        pytest.skip(f"NOT RUN, {OLD_NUMPY} can't be installed for Python 3.8: {str(error)[-300:]}")
+    return environment.python
+
+
+@pytest.fixture(scope="session")
+def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the wheel and the source distribution of this checkout."""
+    folder = tmp_path_factory.mktemp("distributions")
+    build = [sys.executable, "-m", "build", "--wheel", "--sdist", "--no-isolation"]
+    done = subprocess.run(
+        [*build, "--outdir", str(folder), str(ROOT)], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
+def wheel(distributions: Path) -> Path:
+    """The wheel."""
+    (found,) = distributions.glob("xent_loss-*.whl")
+    return found
+
+
+@pytest.fixture(scope="session")
+def source_distribution(distributions: Path) -> Path:
+    """The source distribution."""
+    (found,) = distributions.glob("xent_loss-*.tar.gz")
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -107,3 +107,20 @@ class NotStarted(Unavailable):
         super().__init__(implementation, reason, remedy)
         self.status = status
         self.stderr = stderr
+
+
+class MissingPackage(XentError, ImportError):
+    """A package that isn't installed here, and that what was asked for needs.
+
+    Args:
+        package: its name on the index, e.g. ``"mpmath"``.
+        need: what needs it, the beginning of a sentence.
+    """
+
+    def __init__(self, package: str, need: str) -> None:
+        super().__init__(f"{need} needs {package}, which isn't installed here. Run: pip install {package}")
+        self.package = package
+        self.need = need
+
+    def __reduce__(self) -> Any:
+        return type(self), (self.package, self.need)

@@ -16,7 +16,7 @@ _WORDS = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
 _RAGGED = "Give every row the same shape."
 
 
-def array(value: Any, place: Place) -> np.ndarray:
+def array(value: Any, place: Place) -> dtypes.Array:
     fields = place.fields(value, ("dtype", "data"), ("shape",))
     dtype = fields["dtype"]
     if not isinstance(dtype, str) or dtype not in _DTYPES:
@@ -80,7 +80,7 @@ def flatten(data: Any, place: Place, at: Tuple[int, ...] = ()) -> Tuple[Tuple[in
     return (len(data), *shape), entries
 
 
-def floats(entries: List[Any], dtype: str, shape: Tuple[int, ...], place: Place) -> np.ndarray:
+def floats(entries: List[Any], dtype: str, shape: Tuple[int, ...], place: Place) -> dtypes.Array:
     values = np.empty(len(entries), np.float64)
     for index, entry in enumerate(entries):
         if type(entry) is float or type(entry) is int:  # not isinstance: bool is an int
@@ -108,7 +108,7 @@ def _too_large(entry: Any, dtype: str, place: Place) -> NoReturn:
     place.refuse(f"{shown(entry)} does not fit {dtype}", 'Write "inf" or "-inf" where you mean it.')
 
 
-def _integers(entries: List[Any], dtype: str, shape: Tuple[int, ...], place: Place) -> np.ndarray:
+def _integers(entries: List[Any], dtype: str, shape: Tuple[int, ...], place: Place) -> dtypes.Array:
     limits = np.iinfo(dtype)
     low, high = int(limits.min), int(limits.max)
     for index, entry in enumerate(entries):

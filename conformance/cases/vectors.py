@@ -143,7 +143,7 @@ def _names(value: Any, place: Place) -> Tuple[str, ...]:
     return tuple(value)
 
 
-def _gradients(value: Any, place: Place, arguments: Arguments, target: np.ndarray) -> Tuple[str, ...]:
+def _gradients(value: Any, place: Place, arguments: Arguments, target: dtypes.Array) -> Tuple[str, ...]:
     names = _names(value, place)
     for index, name in enumerate(names):
         place.item(index).choice(name, DIFFERENTIABLE)
@@ -180,7 +180,7 @@ def _arguments(value: Any, place: Place) -> Arguments:
 
 
 def _expected(
-    value: Any, place: Place, arguments: Arguments, input: np.ndarray, target: np.ndarray
+    value: Any, place: Place, arguments: Arguments, input: dtypes.Array, target: dtypes.Array
 ) -> Optional[Expected]:
     if value is None:
         return None
@@ -201,7 +201,7 @@ def _expected(
     )
 
 
-def _result_shape(arguments: Arguments, target: np.ndarray) -> Optional[Tuple[int, ...]]:
+def _result_shape(arguments: Arguments, target: dtypes.Array) -> Optional[Tuple[int, ...]]:
     """The shape that S14 gives the loss; None where the reduction is one that the spec refuses."""
     if arguments.reduction in ("mean", "sum"):
         return ()
@@ -210,7 +210,7 @@ def _result_shape(arguments: Arguments, target: np.ndarray) -> Optional[Tuple[in
     return target.shape if dtypes.is_integer(target) else shapes.places(target.shape)
 
 
-def _result(data: Any, place: Place, shape: Optional[Tuple[int, ...]]) -> Optional[np.ndarray]:
+def _result(data: Any, place: Place, shape: Optional[Tuple[int, ...]]) -> Optional[dtypes.Array]:
     if data is None:
         return None
     found, entries = vector_arrays.flatten(data, place)

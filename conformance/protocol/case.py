@@ -31,8 +31,8 @@ class Expected:
     raises: the source says that the call is refused; value and gradient are then None.
     """
 
-    value: Optional[np.ndarray] = None
-    gradient: Optional[np.ndarray] = None
+    value: Optional[dtypes.Array] = None
+    gradient: Optional[dtypes.Array] = None
     atol: float = 0.0
     rtol: float = 0.0
     raises: bool = False
@@ -55,8 +55,8 @@ class Case:
 
     id: str
     arguments: Arguments
-    input: np.ndarray
-    target: np.ndarray
+    input: dtypes.Array
+    target: dtypes.Array
     tags: Tuple[str, ...] = ()
     clauses: Tuple[str, ...] = ()
     gradients: Tuple[str, ...] = ("input",)
@@ -119,7 +119,7 @@ def _digest_one(case: Case) -> bytes:
     return state.digest()
 
 
-def _description(array: np.ndarray) -> List[object]:
+def _description(array: dtypes.Array) -> List[object]:
     axes = layout(array)[1]
     outermost_first = sorted(range(array.ndim), key=axes.__getitem__)
     # An axis of extent 1 has no place in memory order: its stride is arbitrary and changes when the array travels.
@@ -127,7 +127,7 @@ def _description(array: np.ndarray) -> List[object]:
     return [dtypes.name(array), list(array.shape), order]
 
 
-def _little_endian(array: np.ndarray) -> bytes:
+def _little_endian(array: dtypes.Array) -> bytes:
     base = layout(array)[0]
     if dtypes.name(base) == "bfloat16":  # neither of its two forms has a byte order to change
         return dtypes.bits(base).astype("<u2").tobytes()

@@ -6,7 +6,8 @@ whose exp and log1p are within 8 ulp), and where that bound leaves the rounding 
 most `BUDGET` logits a call (some 4 s). Beyond it the long double result stands: in float16, bfloat16 and float32
 about one number in 10^8 is ever in doubt; of float64 results one in 50 is, and those are within 1 ulp unless the number
 itself is the small difference of large ones. Where long double is no wider than float64 (Windows, macOS on Arm)
-nearly all float64 results need mpmath, so beyond the budget they are good to some 50 ulp.
+nearly all float64 results need mpmath, so beyond the budget they are good to some 50 ulp. A training environment may
+lack mpmath; a number in doubt then raises `xent.errors.MissingPackage`, never a rounding that is a guess.
 
 What S9 to S14 leave to be said:
 - The gradient of the summed result is 0 in ignored rows, always; nan in rows that are nan (S13).
@@ -65,6 +66,7 @@ def value(spec: CrossEntropySpec, input: Array, target: Array) -> Array:
 
     Raises:
         SpecError: what S1 and S5 to S8 refuse.
+        MissingPackage: the rounding is in doubt and mpmath isn't installed (also an ImportError).
     """
     problem = Problem.of(spec, input, target)
     name, numbers = dtypes.name(input), reduced(problem, losses(problem))

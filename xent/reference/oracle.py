@@ -78,4 +78,4 @@ def _runs(numbers: Array) -> list[tuple[int, int, int]]:
     if numbers.size == 0:
         return []
     starts = np.flatnonzero(np.diff(numbers, prepend=-1)).tolist()
-    return [(int(numbers[a]), a, b) for a, b in zip(starts, [*starts[1:], numbers.size], strict=True)]
+    return [(int(numbers[a]), a, b) for a, b in zip(starts, [*starts[1:], numbers.size])]

@@ -14,6 +14,7 @@ from typing import Any, Callable, Iterable, NamedTuple
 import numpy as np
 
 from .. import dtypes
+from ..errors import MissingPackage
 from .problem import Problem
 from .rounding import nearest_float
 
@@ -122,8 +123,7 @@ class PreciseRow:
 
     def _lower(self, precision: int) -> Any:
         """The sum of exp(d) over all but the largest logits; the exponentials stay in self._exponentials."""
-        import mpmath  # type: ignore[import-untyped]  # mpmath has no type information
-
+        mpmath = _mpmath()
         if precision not in self._lowers:
             smaller = [c for c in self._open if self._logits[c] < self._largest]
             farthest = max(abs(self._largest), abs(min(self._logits[c] for c in self._open)))
@@ -138,27 +138,33 @@ class PreciseRow:
 
     def _log(self, precision: int) -> Any:
         """log1p(s)"""
-        import mpmath
-
+        mpmath = _mpmath()
         lower = self._lower(precision)
         with mpmath.workprec(precision + 40):
             return mpmath.log1p(self._tops - 1 + lower)
 
     def _share(self, j: int, precision: int) -> Any:
         """p[j] of a smaller logit"""
-        import mpmath
-
+        mpmath = _mpmath()
         lower = self._lower(precision)
         with mpmath.workprec(precision + 40):
             return self._exponentials[precision][j] / (self._tops + lower)
 
     def _lower_share(self, precision: int) -> Any:
         """The sum of p over all but the largest logits."""
-        import mpmath
-
+        mpmath = _mpmath()
         lower = self._lower(precision)
         with mpmath.workprec(precision + 40):
             return lower / (self._tops + lower)
+
+
+def _mpmath() -> Any:
+    """The package: what needs it is rare, and a training environment may lack it."""
+    try:
+        import mpmath  # type: ignore[import-untyped]  # mpmath has no type information
+    except ImportError:
+        raise MissingPackage("mpmath", "A result that long double can't round for sure") from None
+    return mpmath
 
 
 def resolve(form: Form, divisor: Fraction, name: str) -> float:

@@ -76,7 +76,8 @@ class Problem:
         spec.validate(input, target)
         rows = shapes.rows(input)
         ignored = np.zeros(len(rows), dtype=bool)
-        labels = probabilities = None
+        labels: Array | None = None
+        probabilities: Array | None = None
         if dtypes.is_float(target):
             probabilities = shapes.rows(target)
         else:

@@ -125,7 +125,7 @@ def coefficients(problem: Problem, rows: slice, weight: Array | None) -> Coeffic
         sums = compensated(value)
         if rough:
             sums = sums._replace(error=sums.error + rough * _UNIT * pairwise(scale))
-        return Coefficients(value, scale, rough, sums, ~np.isfinite(value).all(axis=0))
+        return Coefficients(value, scale, rough, sums, np.asarray(~np.isfinite(value).all(axis=0)))
 
 
 def _index_sum(problem: Problem, factors: Array, labels: Array, ignored: Array) -> Compensated:
