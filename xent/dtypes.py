@@ -8,7 +8,7 @@ Every function takes either form.
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, Union, cast
+from typing import TYPE_CHECKING, Any, Mapping, NamedTuple, Union, cast
 
 import numpy as np
 
@@ -19,10 +19,41 @@ try:
 except ImportError:
     BFLOAT16 = np.dtype([("bfloat16", "<u2")])
 
-FLOATS = ("float16", "bfloat16", "float32", "float64")
+
+class Format(NamedTuple):
+    """A floating format of IEEE 754's kind.
+
+    Attributes:
+        bits: a number takes.
+        precision: bits of the significand, the hidden one included.
+        lowest: exponent of the smallest normal number, 2**lowest.
+        highest: exponent of the largest finite one, which is just below 2**(highest + 1).
+    """
+
+    bits: int
+    precision: int
+    lowest: int
+    highest: int
+
+    @property
+    def roundoff(self) -> float:
+        """The largest relative error of rounding to nearest."""
+        return 2.0**-self.precision
+
+    @property
+    def largest(self) -> float:
+        """The largest finite number."""
+        return (2.0 - 2.0 ** (1 - self.precision)) * 2.0**self.highest
+
+
+FORMATS: Mapping[str, Format] = {
+    "float16": Format(16, 11, -14, 15),
+    "bfloat16": Format(16, 8, -126, 127),
+    "float32": Format(32, 24, -126, 127),
+    "float64": Format(64, 53, -1022, 1023),
+}
+FLOATS = tuple(FORMATS)
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
-_ROUNDOFF = {"float16": 2.0**-11, "bfloat16": 2.0**-8, "float32": 2.0**-24, "float64": 2.0**-53}
-_BITS = {"float16": np.uint16, "bfloat16": np.uint16, "float32": np.uint32, "float64": np.uint64}
 
 if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
@@ -66,14 +97,14 @@ def bits(array: Array) -> Array:
     if not is_float(array):
         raise ValueError(f"bits() takes floating arrays, got {name(array)}")
     # asarray: a 0-d subclass or a scalar view would lose its shape. ascontiguousarray would make 0-d arrays 1-d.
-    return np.array(array, order="C", copy=True, subok=False).view(_BITS[name(array)])
+    return np.array(array, order="C", copy=True, subok=False).view(f"uint{FORMATS[name(array)].bits}")
 
 
 def from_bits(unsigned: Array, name: str) -> Array:
     """The floating array with these bits: the inverse of `bits`."""
-    if name not in _BITS:
+    if name not in FORMATS:
         raise ValueError(f"unknown floating dtype {name!r}")
-    return np.array(unsigned, dtype=_BITS[name], order="C", copy=True).view(dtype(name))
+    return np.array(unsigned, dtype=f"uint{FORMATS[name].bits}", order="C", copy=True).view(dtype(name))
 
 
 def to_float64(array: Array) -> Array:
@@ -96,7 +127,7 @@ def from_float64(array: Any, name: str) -> Array:
 
 def unit_roundoff(name: str) -> float:
     """Half the distance from 1 to the next number above: 2^-11, 2^-8, 2^-24 or 2^-53."""
-    return _ROUNDOFF[name]
+    return FORMATS[name].roundoff
 
 
 def _bfloat16_bits(values: Array) -> Array:

@@ -13,12 +13,6 @@ from xent.dtypes import Array
 from .answers import Answer
 from .bound import ulp
 
-_LARGEST = {
-    "float16": 65504.0,
-    "bfloat16": float.fromhex("0x1.fep127"),
-    "float32": float(np.finfo(np.float32).max),
-    "float64": float(np.finfo(np.float64).max),
-}
 BOUNDS = "bounds"
 TOLERANCES = "tolerances of the print"
 
@@ -82,7 +76,9 @@ def _in_bounds(got: Array, answer: Answer) -> Array:
         exact = answer.exact
         error = np.abs(got - exact)
         # Rounding to inf starts half an ulp beyond the largest finite number.
-        overflow = np.longdouble(_LARGEST[answer.dtype]) * (1 + np.longdouble(dtypes.unit_roundoff(answer.dtype)) / 2)
+        overflow = np.longdouble(dtypes.FORMATS[answer.dtype].largest) * (
+            1 + np.longdouble(dtypes.unit_roundoff(answer.dtype)) / 2
+        )
         beyond = np.isinf(got) & np.isfinite(exact) & (np.sign(got) == np.sign(exact))
         error = np.where(beyond, np.maximum(overflow - np.abs(exact), 0), error)
         ratio = np.where(error == 0, 0, error / answer.bound)

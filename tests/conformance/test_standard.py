@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from xent import adapters, dtypes, reference
-from xent.conformance.cases import clauses, standard
+from xent.conformance.cases import clauses, factors, standard
 from xent.conformance.cases.standard import grid, hostile, plan, values
 from xent.conformance.cases.standard.jit_sample import JIT_SAMPLE
 from xent.conformance.protocol.case import Case, digest
@@ -335,3 +335,17 @@ def test_values_come_from_the_id_alone() -> None:
 
 def test_hostile_cases_say_what_they_catch() -> None:
     assert all(case.note for case in hostile.cases())
+
+
+@pytest.mark.parametrize("factor", factors.LEVELS)
+def test_a_case_has_one_level_of_each_factor(factor):
+    levels = factors.LEVELS[factor]
+    counted = 0
+    for case in CASES.values():
+        if "error" in case.tags:  # what the specification refuses has no levels
+            continue
+        found = [level for level in levels if level in case.tags]
+        indices = factor in ("rows ignored", "index dtype")
+        assert len(found) == (0 if indices and "probabilities" in case.tags else 1), (case.id, found)
+        counted += bool(found)
+    assert counted > 100

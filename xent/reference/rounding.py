@@ -10,14 +10,6 @@ from .. import dtypes
 from ..dtypes import Array
 from .bounds import UNIT, Approximation
 
-# Significand bits, and the exponents of the smallest and of the largest normal number.
-_FORMATS = {
-    "float16": (11, -14, 15),
-    "bfloat16": (8, -126, 127),
-    "float32": (24, -126, 127),
-    "float64": (53, -1022, 1023),
-}
-
 
 def rounded(numbers: Approximation, name: str) -> tuple[Array, Array]:
     """The numbers in the floating dtype of that name, and where that is certainly the correct rounding (bool).
@@ -58,7 +50,7 @@ def nearest_float(number: Fraction, name: str) -> float:
     """A fraction rounded once to the dtype of that name, as a float (which holds every one of them)."""
     if number == 0:
         return 0.0
-    precision, lowest, highest = _FORMATS[name]
+    _, precision, lowest, highest = dtypes.FORMATS[name]
     above, below = abs(number.numerator), number.denominator
     exponent = above.bit_length() - below.bit_length()
     if above << max(0, -exponent) < below << max(0, exponent):

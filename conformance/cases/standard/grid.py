@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import product
 from typing import Any, Iterator, List, Sequence
 
-from xent.conformance.cases.standard.plan import IGNORES, Plan, build
+from xent.conformance.cases.factors import IGNORES
+from xent.conformance.cases.standard.plan import Plan, build
 from xent.conformance.protocol.case import Case
 
 REDUCTIONS = ("none", "mean", "sum")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Optional, Sequence, Tuple
 
 import numpy as np
 
 from xent import dtypes, shapes
+from xent.conformance.cases import factors
 from xent.conformance.protocol.case import DIFFERENTIABLE, Case
-from xent.spec import REDUCTIONS, Arguments
+from xent.spec import Arguments
 
 from . import coverage, values
 
@@ -22,14 +23,6 @@ SHAPES: Dict[int, Tuple[Tuple[int, ...], ...]] = {
     3: ((3, 4, 5), (2, 6, 3), (1, 3, 4)),
     4: ((2, 3, 4, 5), (2, 5, 3, 2), (1, 4, 2, 3)),
     5: ((2, 3, 2, 3, 2), (1, 4, 2, 2, 3)),
-}
-
-# which ignore_index (1 lies inside [0, C)), times which of the rows hold it
-_IGNORE_INDICES = {"default": -100, "inside": 1, "negative": -1, "255": 255}
-IGNORES: Dict[str, Tuple[int, str]] = {
-    f"ignore-{which}-{rows}": (index, rows)
-    for which, index in _IGNORE_INDICES.items()
-    for rows in ("none", "some", "all")
 }
 
 
@@ -72,7 +65,7 @@ def build(plan: Plan) -> Case:
     choice = SHAPES[plan.rank][:1] if plan.layout != "contiguous" else SHAPES[plan.rank]
     shape = plan.shape or choice[int(random.randint(len(choice)))]
     classes = shape[shapes.class_axis(len(shape))]
-    ignore_index, ignored = IGNORES[plan.ignore]
+    ignore_index, ignored = factors.IGNORES[plan.ignore]
     input = values.logits(random, shape, plan.dtype)
     if plan.kind == "probabilities":
         profile = plan.profile or "normalised"
@@ -115,32 +108,8 @@ def make(
 
     It asks for every gradient that there is: with respect to input, class probabilities, and a weight that is given.
     """
-    found = _tags(arguments, input, target)
+    found = factors.tags_of(arguments, input, target)
     tags = tuple(dict.fromkeys((*found, *tags)))
     has = {"input": True, "target": dtypes.is_float(target), "weight": arguments.weight is not None}
     gradients = tuple(name for name in DIFFERENTIABLE if has[name] and differentiable)
     return Case(id, arguments, input, target, tags, coverage.clauses(tags), gradients, note=note)
-
-
-def _tags(arguments: Arguments, input: Array, target: Array) -> List[str]:
-    found = [f"rank{input.ndim}", dtypes.name(input), arguments.reduction]
-    assert arguments.reduction in REDUCTIONS, "a case that must be refused is made by refusals.py"
-    if dtypes.is_float(target):
-        found += ["probabilities", f"target-{dtypes.name(target)}"]
-    else:
-        ignored = target == arguments.ignore_index
-        rows = "all" if ignored.all() and target.size else "some" if ignored.any() else "none"
-        found += ["indices", dtypes.name(target), f"ignore-{rows}"]
-    found += ["ignore-default"] if arguments.ignore_index == -100 else []
-    found += ["ignore-non-negative" if arguments.ignore_index >= 0 else "ignore-negative"]
-    found += ["ignore-255"] if arguments.ignore_index == 255 else []
-    classes = input.shape[min(1, input.ndim - 1)]
-    found += ["ignore-inside"] if 0 <= arguments.ignore_index < classes else []
-    if arguments.weight is None:
-        found += ["unweighted"]
-    else:
-        found += ["weight", f"weight-{dtypes.name(arguments.weight)}"]
-    found += ["smoothing", f"smoothing-{arguments.label_smoothing:g}"] if arguments.label_smoothing else ["smoothing-0"]
-    found += [] if input.flags.c_contiguous and target.flags.c_contiguous else ["non-contiguous"]
-    found += [] if input.size else ["empty", "open-o2"]
-    return found

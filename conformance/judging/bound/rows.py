@@ -11,14 +11,6 @@ from xent import dtypes, shapes
 from xent.dtypes import Array
 from xent.spec import CrossEntropySpec
 
-# precision in bits, exponents (as frexp counts them) of the smallest normal and the largest finite number
-_FORMATS = {
-    "float16": (11, -13, 16),
-    "bfloat16": (8, -125, 128),
-    "float32": (24, -125, 128),
-    "float64": (53, -1021, 1024),
-}
-
 _SMALLEST = 5e-324  # float64's smallest half ulp is no float64
 
 
@@ -36,8 +28,8 @@ class Bound(NamedTuple):
 
 def ulp(dtype: str, exponent: Array) -> Array:
     """The spacing of a dtype's numbers in ``[2^(exponent - 1), 2^exponent)``, as frexp counts; subnormals too."""
-    precision, lowest, highest = _FORMATS[dtype]
-    return np.asarray(np.ldexp(1.0, np.clip(exponent, lowest, highest) - precision))
+    _, precision, lowest, highest = dtypes.FORMATS[dtype]
+    return np.asarray(np.ldexp(1.0, np.clip(exponent, lowest + 1, highest + 1) - precision))
 
 
 @dataclass(frozen=True)
