@@ -68,9 +68,12 @@ class Capabilities:
     """Where a framework's document narrows the specification. None everywhere (the default): all that the spec allows.
 
     Attributes:
-        input_dtypes, index_dtypes, probability_dtypes, weight_dtypes: names of the allowed dtypes.
+        input_dtypes, index_dtypes, probability_dtypes, weight_dtypes: names of the allowed dtypes. Where there is no
+            weight, ``()``.
         input_ranks: allowed ranks of input, 1 being unbatched ``(C)``.
         target_kinds: of ``"indices"`` and ``"probabilities"``.
+        reductions: of ``"none"``, ``"mean"`` and ``"sum"``.
+        ignored_rows: ``("none",)`` where there is no ignore_index, so that no row may hold it.
         label_smoothing: ``("zero",)`` where there is no label smoothing.
         probability_ignore_index: ``("negative",)`` where class probabilities demand a negative ignore_index.
         index_gradients, probability_gradients: of "input", "target" and "weight" the gradients that there are with that
@@ -84,6 +87,8 @@ class Capabilities:
     probability_dtypes: Optional[Entry] = None
     weight_dtypes: Optional[Entry] = None
     target_kinds: Optional[Entry] = None
+    reductions: Optional[Entry] = None
+    ignored_rows: Optional[Entry] = None
     label_smoothing: Optional[Entry] = None
     probability_ignore_index: Optional[Entry] = None
     index_gradients: Optional[Entry] = None
@@ -131,11 +136,11 @@ class Capabilities:
 
 
 def _listed(allowed: Tuple[Any, ...]) -> str:
-    """The values in words: ``"2 to 64"`` where they are consecutive numbers."""
+    """The values in words: ``"2 to 64"`` where they are consecutive numbers, ``"none at all"`` where there are none."""
     numbers = all(type(value) is int for value in allowed)
     if numbers and len(allowed) > 2 and allowed == tuple(range(allowed[0], allowed[-1] + 1)):
         return f"{allowed[0]} to {allowed[-1]}"
-    return ", ".join(str(value) for value in allowed)
+    return ", ".join(str(value) for value in allowed) or "none at all"
 
 
 _ENTRIES = tuple(field.name for field in fields(Capabilities))
@@ -174,10 +179,23 @@ def _features(arguments: Any, input: dtypes.Array, target: dtypes.Array) -> Iter
     yield ("probability_dtypes" if probabilities else "index_dtypes"), "target dtype", dtypes.name(target)
     if arguments.weight is not None:
         yield "weight_dtypes", "weight dtype", dtypes.name(np.asanyarray(arguments.weight))
+    yield "reductions", "reduction", arguments.reduction
+    if not probabilities and type(arguments.ignore_index) is int:
+        yield (
+            "ignored_rows",
+            "rows that hold ignore_index",
+            "some" if _holds(target, arguments.ignore_index) else "none",
+        )
     yield "label_smoothing", "label_smoothing", "zero" if arguments.label_smoothing == 0 else "nonzero"
     if probabilities and isinstance(arguments.ignore_index, int):
         sign = "negative" if arguments.ignore_index < 0 else "non-negative"
         yield "probability_ignore_index", "ignore_index with class probabilities", sign
+
+
+def _holds(target: dtypes.Array, index: int) -> bool:
+    """Whether an integer target has that class index anywhere; one that its dtype can't hold it has not."""
+    limits = np.iinfo(target.dtype) if dtypes.is_integer(target) else None
+    return limits is not None and limits.min <= index <= limits.max and bool((target == index).any())
 
 
 class _Phases:

@@ -348,7 +348,10 @@ def test_capabilities_add_their_findings_with_the_clause():
         ("index_dtypes", ("int32",), {}, LOGITS, np.array([0, 1])),
         ("probability_dtypes", ("float32",), {}, LOGITS, LOGITS),
         ("weight_dtypes", ("float32",), {"weight": np.ones(3)}, LOGITS, np.array([0, 1])),
+        ("weight_dtypes", (), {"weight": np.ones(3)}, LOGITS, np.array([0, 1])),
         ("target_kinds", ("indices",), {}, LOGITS, LOGITS),
+        ("reductions", ("none", "sum"), {}, LOGITS, np.array([0, 1])),
+        ("ignored_rows", ("none",), {"ignore_index": 1}, LOGITS, np.array([0, 1])),
         ("label_smoothing", ("zero",), {"label_smoothing": 0.1}, LOGITS, np.array([0, 1])),
         ("probability_ignore_index", ("negative",), {"ignore_index": 1}, LOGITS, LOGITS),
     ],
@@ -356,3 +359,22 @@ def test_capabilities_add_their_findings_with_the_clause():
 def test_each_entry_of_capabilities_excludes(field, allowed, spec, input, target):
     found = CrossEntropySpec(**spec).check(Capabilities(**{field: Entry(allowed, "a/b/c")}), input, target)
     assert [finding.entry for finding in found if finding.rule is None] == [field]
+
+
+def test_an_entry_that_allows_nothing_says_so():
+    found = CrossEntropySpec(np.ones(3)).check(
+        Capabilities(weight_dtypes=Entry((), "no argument")), LOGITS, np.array([0, 1])
+    )
+    assert [finding.message for finding in found] == [
+        "weight dtype is float64, documented are none at all (no argument)"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ignore_index", "target"),
+    [(-100, np.array([0, 1])), (255, np.array([0, 1], np.int8)), (-100, np.array([0, 1], np.uint8)), (2, LOGITS)],
+)
+def test_an_ignore_index_that_no_row_holds_is_no_narrowing(ignore_index, target):
+    narrow = Capabilities(ignored_rows=Entry(("none",), "no argument"))
+    found = CrossEntropySpec(ignore_index=ignore_index).check(narrow, LOGITS, target)
+    assert [finding for finding in found if finding.entry is not None] == []
