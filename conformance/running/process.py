@@ -39,11 +39,13 @@ class Implementation(NamedTuple):
         id: as on the command line and in file names, e.g. ``"mint-jit"``.
         module: the adapter's module path, e.g. ``"xent.adapters.mint.jit"``.
         search_path: the folder from which `module` imports, for a plug-in; None finds it where this process would.
+        program: the module that is the worker.
     """
 
     id: str
     module: str
     search_path: str | None = None
+    program: str = "xent.conformance.worker"
 
 
 def make_search_path(folder: Path, implementation: Implementation) -> None:
@@ -98,7 +100,7 @@ class Worker:
         with contextlib.ExitStack() as stack:
             self._streams = [_stream(self._folder / name) for name in ("stdout", "stderr")]
             stack.callback(self._close)
-            worker = [interpreter, "-m", "xent.conformance.worker", str(folder), implementation.module]
+            worker = [interpreter, "-m", implementation.program, str(folder), implementation.module]
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", str(_GUARD), str(os.getpid()), *worker],
                 cwd=scratch,  # frameworks drop files where they run

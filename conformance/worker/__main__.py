@@ -37,8 +37,18 @@ from xent.errors import Unavailable
 _PR_SET_PDEATHSIG = 1
 
 
-def main(argv: Sequence[str]) -> None:
-    """The worker's life. Leaves through os._exit: a framework that crashes on its way out must not change anything."""
+def main(
+    argv: Sequence[str],
+    load: Callable[[str], ModuleType] = adapters.load,
+    run_case: Callable[[ModuleType, Case, Journal], Dict[str, Any]] = recording.run,
+) -> None:
+    """The worker's life. Leaves through os._exit: a framework that crashes on its way out must not change anything.
+
+    Args:
+        argv: the folder and the module.
+        load: gives the adapter of the module.
+        run_case: makes the record of a case; the kit, for its own cases, asks something else of the adapter.
+    """
     folder, module, parent = Path(argv[0]), argv[1], os.getppid()  # the guard
     _die_with(parent)
     journal = Journal(Path.cwd().parent, os.environ.pop(WORD, ""))
@@ -46,7 +56,7 @@ def main(argv: Sequence[str]) -> None:
     faulthandler.enable(all_threads=False)
     try:
         cases = case_file.read(folder / "cases.safetensors")
-        adapter = adapters.load(module)
+        adapter = load(module)
         if not isinstance(adapter.capabilities, adapters.Capabilities):
             kind = type(adapter.capabilities).__name__
             raise Unavailable(module, f"its capabilities are {kind}, not xent.adapters.Capabilities")
@@ -61,7 +71,7 @@ def main(argv: Sequence[str]) -> None:
 
     def run(case: Case) -> None:
         _alive(parent)
-        journal.append(recording.run(adapter, case, journal))
+        journal.append(run_case(adapter, case, journal))
 
     if getattr(adapter, "FORKS", False) and hasattr(os, "fork"):
         _in_forks(run, rest, journal)
