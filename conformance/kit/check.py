@@ -69,6 +69,7 @@ def check(
     overrides: Mapping[str, str] | None = None,
     interpreter: str | None = None,
     timeout: float = 60.0,
+    startup_timeout: float = 180.0,
     say: Callable[[str], None] = lambda line: None,
     on_event: Callable[[Event], None] = lambda event: None,
     stop: threading.Event | None = None,
@@ -81,6 +82,7 @@ def check(
         overrides: interpreters by implementation or framework, as `interpreters.resolve` takes them.
         interpreter: the one to use, before these.
         timeout: seconds that one check's part may take.
+        startup_timeout: seconds until the framework is imported and prepared.
         say: called with a line for people at each long step.
         on_event: called with what the worker did.
         stop: once set, this call ends as by Ctrl-C.
@@ -104,8 +106,8 @@ def check(
         interpreters.explained(found, asked.framework, asked.module, stop=stop),
     ):
         evidence = supervisor.run_worker(
-            implementation, found, [one.case for one in asked_of], folder_of_results, timeout, on_event, stop=stop,
-            say=say,
+            implementation, found, [one.case for one in asked_of], folder_of_results, timeout, on_event,
+            startup_timeout=startup_timeout, stop=stop, say=say,
         )  # fmt: skip
     return _report(asked, evidence, asked_of, str(found.path))
 

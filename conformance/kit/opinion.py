@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from xent import dtypes
 from xent.adapters import Capabilities
 from xent.conformance.evidence.records import Record
 from xent.conformance.judging.crashes import crash_cause
@@ -39,7 +40,7 @@ def checks(asked: Asked, records: Mapping[str, Record], asked_of: Sequence[Askin
     judged = [_judged(one, records.get(one.case.id)) for one in asked_of if one.purpose != "probe"]
     by_purpose = {purpose: [one for one in judged if one.asking.purpose == purpose] for purpose in CHECKS}
     found["entries"] = ok("entries")
-    found["value"] = _value(by_purpose["value"])
+    found["value"] = _value(by_purpose["value"], asked)
     found["refusals"] = _refusals(by_purpose["refusals"])
     if asked.sample is None:
         found["includes"] = _includes(by_purpose["includes"], asked.capabilities)
@@ -77,16 +78,17 @@ def _fate(record: Record) -> str:
     return f"what it returned could not be recorded ({record.reason})"
 
 
-def _value(judged: Sequence[_Judged]) -> Check:
+def _value(judged: Sequence[_Judged], asked: Asked) -> Check:
     for one in judged:
         if one.verdict.verdict not in _RIGHT:
             what = f"{one.verdict.verdict} on {_call(one)}: {one.verdict.reason}"
             hint = " So plain a call is more likely lost in the adapter than in its framework."
             return Check("value", "wrong", what + (hint if one.verdict.verdict == "deviates" else ""))
     if not judged:
-        return Check(
-            "value", "wrong", "capabilities exclude every plain call, with class indices and probabilities alike"
-        )
+        why = "capabilities exclude every plain call, with class indices and probabilities alike"
+        if asked.sample is not None:
+            why = f"SAMPLE is {asked.sample!r}, a tag that no standard case has"
+        return Check("value", "wrong", why)
     return ok("value")
 
 
@@ -95,12 +97,12 @@ def _call(one: _Judged) -> str:
     case = one.asking.case
     tag = next(tag for tag in case.tags if tag in ("indices", "probabilities"))
     arguments = case.arguments
-    return f"{case.input.dtype.name} input {case.input.shape}, class {tag}, reduction {arguments.reduction!r}"
+    return f"{dtypes.name(case.input)} input {case.input.shape}, class {tag}, reduction {arguments.reduction!r}"
 
 
 def _refusals(judged: Sequence[_Judged]) -> Check:
     taken = [one for one in judged if one.verdict.verdict != "agrees"]
-    notes = tuple(f"{one.asking.case.note or one.asking.case.id}: {_did(one)}" for one in taken)
+    notes = [f"{one.asking.case.id.removeprefix('refusals/')}: {_did(one)}" for one in taken]
     if judged and len(taken) == len(judged):
         words = f"nothing that must be refused is refused: {notes[0]}; hand the arguments on as they were written"
         return Check("refusals", "wrong", words)
@@ -112,6 +114,8 @@ def _did(one: _Judged) -> str:
     error = one.record.error if one.record is not None else None
     if error is not None and one.verdict.verdict == "rejects":
         return f"refused ({error.type.rpartition('.')[2]}: {bounded.last_line(error.message, 120)})"
+    if one.record is not None and one.record.outcome == "crash":
+        return f"the process died ({one.record.signal})"
     reason = one.verdict.reason.rstrip(".")
     return reason[:1].lower() + reason[1:]
 
@@ -127,10 +131,11 @@ def _includes(judged: Sequence[_Judged], capabilities: Capabilities) -> Check:
             told = f"{field} {_value_of(one)}: {_did(one)}"
             if stated:
                 wrong.append(f"{told}, and capabilities.{field} allows it; take it out of the entry")
-            else:
+            elif len(failed) < len(group):
                 notes.append(f"{told}; nothing excludes it, so runs report it as {one.verdict.verdict}")
         if not stated and len(failed) == len(group):
-            wrong.append(f"{field}: none of {', '.join(map(_value_of, group))} runs ({_did(failed[0])})")
+            values = ", ".join(dict.fromkeys(map(_value_of, group)))
+            wrong.append(f"{field}: nothing runs of {values} ({_did(failed[0])})")
     return _of_entries("includes", wrong, notes)
 
 

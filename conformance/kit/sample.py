@@ -11,7 +11,7 @@ import numpy as np
 from xent import dtypes
 from xent.adapters import Capabilities
 from xent.conformance.cases import standard
-from xent.conformance.cases.standard import refusals
+from xent.conformance.cases.standard import hostile, refusals
 from xent.conformance.cases.standard.plan import Plan, build
 from xent.conformance.protocol.case import Case
 from xent.conformance.worker.kit import tags
@@ -194,7 +194,7 @@ def _refused(capabilities: Capabilities) -> Iterator[Asking]:
 
 def _of_the_portable_loss() -> Iterator[Asking]:
     chosen = [build(plan) for plan in _PORTABLE]
-    chosen += [case for case in standard.cases() if case.id in _PORTABLE_HOSTILE]
+    chosen += [case for case in (*hostile.cases(), *refusals.cases()) if case.id in _PORTABLE_HOSTILE]
     for case in chosen:
         more = (*case.tags, tags.FOR_PORTABLE, _CAPABILITY)
         yield Asking(replace(case, id=f"portable/{case.id}", gradients=(), tags=more), "portable")

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from xent import dtypes
+from xent.conformance import kit
 from xent.conformance.evidence.records import record_data
 from xent.conformance.protocol.case import Case
 from xent.conformance.running.supervisor import Implementation, run_worker
@@ -22,7 +23,7 @@ HERE = Path(__file__).resolve().parent
 NUMPY = "numpy==1.19.5"
 WORKER_SIDE = [
     "xent/*.py", "adapters/**/*.py", "conformance/__init__.py", "conformance/files/*.py", "conformance/protocol/*.py",
-    "conformance/worker/*.py",
+    "conformance/worker/**/*.py",
 ]  # fmt: skip
 # A portable loss subclasses its framework's modules, so what only it imports can't be imported without the framework.
 FRAMEWORK_FREE = ("__init__", "native", "ported", "jit", "standin", "kernels")
@@ -90,7 +91,11 @@ for pair in sys.argv[1:]:
 """
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
     named = modules()
-    free = {path: name for path, name in named.items() if name.count(".") < 3 or Path(path).stem in FRAMEWORK_FREE}
+    free = {
+        path: name
+        for path, name in named.items()
+        if name.count(".") < 3 or name.startswith("xent.conformance.") or Path(path).stem in FRAMEWORK_FREE
+    }
     pairs = [f"{path}={free.get(path, '')}" for path in named]
     done = subprocess.run(
         [old_python, "-c", script, *pairs], capture_output=True, text=True, check=False, timeout=60, env=environment
@@ -123,6 +128,12 @@ def test_a_worker_runs_there_and_finds_what_it_finds_here(old_python, tmp_path):
     assert {record.outcome for record in there.records} == {"value"}
     for case, record in zip(cases, there.records, strict=True):
         assert (dtypes.bits(record.value) == dtypes.bits(case.input[0, 0])).all()
+
+
+def test_the_kit_runs_there(old_python):
+    report = kit.check("numpy", interpreter=old_python)
+    assert [one for one in report.checks if one.status != "ok"] == []
+    assert (report.version, report.interpreter) == ("1.19.5", old_python)
 
 
 def plugin():

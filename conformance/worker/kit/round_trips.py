@@ -61,15 +61,16 @@ def weights(adapter: ModuleType) -> None:
 
 def foreign(adapter: ModuleType) -> None:
     """from_native refuses what is no loss of its framework with a TypeError."""
-    for other in (object(), None, "mean", type(adapter.to_native(next(specs(adapter.capabilities))))):
-        what = f"from_native({other!r})" if not isinstance(other, type) else "from_native of the loss's class itself"
+    strangers = {"object()": object(), "None": None, "'mean'": "mean", "print": print}
+    for shown, other in strangers.items():
+        what = f"from_native({shown})"
         try:
             found = adapter.from_native(other)
         except TypeError:
             continue
         except BaseException as error:
             raise Wrong(f"{what} raised {told(error)}; {_EXPECT}") from error
-        raise Wrong(f"{what} gave {found!r}; {_EXPECT}")
+        raise Wrong(f"{what} gave {_kind(found)}; {_EXPECT}")
 
 
 def source(adapter: ModuleType) -> None:
@@ -257,6 +258,10 @@ def _is_argument(name: Any) -> bool:
 
 def _shown(spec: CrossEntropySpec, kind: Dict[str, str]) -> str:
     return ", ".join([repr(spec), *(f"{name}={value!r}" for name, value in kind.items())])
+
+
+def _kind(value: Any) -> str:
+    return repr(value) if isinstance(value, CrossEntropySpec) else f"a {type(value).__name__}"
 
 
 def _brief(value: Any) -> str:
