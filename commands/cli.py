@@ -9,7 +9,7 @@ from typing import Callable, NoReturn, Sequence
 
 from xent.conformance.report import escape
 
-from . import streams
+from . import adapter, streams
 
 EPILOG = """\
 examples:
@@ -140,6 +140,7 @@ def parser() -> argparse.ArgumentParser:
     doctor.add_argument("--python", metavar="NAME=INTERPRETER", action="append", default=[], help="as for xent run")
     doctor.add_argument("--json", action="store_true", help="print it as JSON on stdout")
     doctor.set_defaults(call=_command("doctor"))
+    adapter.add_parser(commands, _seconds)
     return top
 
 

@@ -23,6 +23,7 @@ class Implementation:
         search_path: the folder from which a plug-in imports; None where an interpreter finds it as this process would.
         framework: the import name of what it needs, and of the environment that is made for it.
         mode: "eager", "jit", "portable", ...
+        program: the module that is the worker.
     """
 
     id: str
@@ -30,6 +31,7 @@ class Implementation:
     search_path: str | None = None
     framework: str = ""
     mode: str = "eager"
+    program: str = "xent.conformance.worker"
 
 
 class Row(NamedTuple):

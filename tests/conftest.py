@@ -91,11 +91,13 @@ def native_checks(framework_python: Callable[[str], str]) -> Callable[..., dict[
     """Runs tests/adapters/native/SCRIPT in a framework's interpreter: {check: "" or what failed}."""
 
     def run(framework: str, script: str, *arguments: str, timeout: float = 300) -> dict[str, str]:
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
-        done = subprocess.run(
-            [framework_python(framework), str(NATIVE / script), *arguments],
-            capture_output=True, text=True, timeout=timeout, env=environment, check=False,
-        )  # fmt: skip
+        from xent.conformance.running.launch import launched
+
+        with launched("xent") as environment:
+            done = subprocess.run(
+                [framework_python(framework), str(NATIVE / script), *arguments],
+                capture_output=True, text=True, timeout=timeout, env=environment, check=False,
+            )  # fmt: skip
         checks = {}
         for line in done.stdout.splitlines():
             if line.startswith("ok "):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from xent import dtypes
+from xent.conformance import kit
 from xent.conformance.evidence.record_json import record_data
 from xent.conformance.implementations import Implementation
 from xent.conformance.protocol.case import Case
@@ -87,6 +88,12 @@ def test_a_worker_runs_there_and_finds_what_it_finds_here(old_python, tmp_path):
     assert {record.outcome for record in there.records} == {"value"}
     for case, record in zip(cases, there.records, strict=True):
         assert (dtypes.bits(record.value) == dtypes.bits(case.input[0, 0])).all()
+
+
+def test_the_kit_runs_there(old_python):
+    report = kit.check("numpy", interpreter=str(old_python))
+    assert [one for one in report.checks if one.status != "ok"] == []
+    assert (report.version, report.interpreter) == ("1.19.5", str(old_python))
 
 
 def plugin():

@@ -27,8 +27,8 @@ from xent.spec import Arguments, CrossEntropySpec
 from .. import Capabilities, Entry, Evaluation
 from ..framework import expect_loss, framework, on_use
 from ..gradients import Asked
+from ..mindspore import TENSOR, as_tensor, as_weight, device, prepare, version
 from ..mindspore import as_array as as_array  # beside as_tensor, for whoever converts what this adapter takes
-from ..mindspore import as_tensor, as_weight, device, prepare, version
 from ..mindspore.native import run
 from .standin import stand_ins
 
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from .portable import CrossEntropyLoss, cross_entropy, linear_cross_entropy
 
 __all__ = [
-    "FRAMEWORK", "NAME", "CrossEntropyLoss", "capabilities", "cross_entropy", "device", "evaluate", "from_call",
-    "from_native", "linear_cross_entropy", "prepare", "source", "to_native", "version",
+    "FRAMEWORK", "NAME", "TENSOR", "CrossEntropyLoss", "capabilities", "cross_entropy", "device", "evaluate",
+    "from_call", "from_native", "linear_cross_entropy", "prepare", "source", "to_native", "version",
 ]  # fmt: skip
 
 NAME = "mint"
@@ -84,7 +84,7 @@ def from_call(
 
 def source(spec: CrossEntropySpec | Arguments) -> str:
     """The constructor call as text that needs ``import mindspore`` only."""
-    return call("mindspore.mint.nn.CrossEntropyLoss", spec, "mindspore.Tensor({data}, dtype=mindspore.{dtype})")
+    return call("mindspore.mint.nn.CrossEntropyLoss", spec, TENSOR)
 
 
 def evaluate(

@@ -60,7 +60,7 @@ def named(module: str, folder: str | None = None, timeout: float = TIMEOUT) -> I
     Raises:
         Unavailable: it doesn't import (or exits, or never ends), or isn't an adapter.
     """
-    where = folder if folder is not None and _stands_in(module, Path(folder)) else None
+    where = folder if folder is not None and stands_in(module, Path(folder)) else None
     return _ask(module, module, where, timeout)
 
 
@@ -69,9 +69,15 @@ def apart(adapter: Implementation, taken: Collection[str]) -> Implementation:
     return replace(adapter, id=adapter.module) if adapter.id in taken else adapter
 
 
-def _stands_in(module: str, folder: Path) -> bool:
+def stands_in(module: str, folder: Path) -> bool:
+    """Whether the plug-in's module, or its package, is in that folder."""
     top = module.split(".")[0]
     return (folder / f"{top}.py").is_file() or (folder / top).is_dir()
+
+
+def is_id(name: str) -> bool:
+    """Whether a plug-in's NAME can be an implementation's id."""
+    return _ID.fullmatch(name) is not None
 
 
 def _ask(id: str, module: str, folder: str | None, timeout: float = TIMEOUT) -> Implementation:
@@ -100,5 +106,5 @@ def _answer(id: str, module: str, folder: str | None, line: bytes) -> Implementa
         name, framework, mode = (place.string(fields[one], limits.TEXT) for one in ("name", "framework", "mode"))
     except UnreadableInput as error:
         raise Unavailable(id, f"its module {module!r} answers with nonsense ({error.problem})") from error
-    fitting = id == module and _ID.fullmatch(name) is not None  # an installed one has its id from its entry point
+    fitting = id == module and is_id(name)  # an installed one has its id from its entry point
     return Implementation(name if fitting else id, module, folder, framework[: limits.NAME], mode[: limits.NAME])

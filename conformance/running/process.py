@@ -53,7 +53,7 @@ class Worker:
         with contextlib.ExitStack() as stack:
             self._streams = [_stream(self._folder / name) for name in ("stdout", "stderr")]
             stack.callback(self._close)
-            worker = [interpreter, "-m", "xent.conformance.worker", str(folder), implementation.module]
+            worker = [interpreter, "-m", implementation.program, str(folder), implementation.module]
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", str(_GUARD), str(os.getpid()), *worker],
                 cwd=scratch,  # frameworks drop files where they run

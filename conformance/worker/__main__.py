@@ -36,8 +36,18 @@ from xent.conformance.worker.journal import WORD, Journal
 _PR_SET_PDEATHSIG = 1
 
 
-def main(argv: Sequence[str]) -> None:
-    """The worker's life. Leaves through os._exit: a framework that crashes on its way out must not change anything."""
+def main(
+    argv: Sequence[str],
+    load: Callable[[str], Adapter] = adapters.load,
+    run_case: Callable[[Adapter, Case, Journal], Dict[str, Any]] = recording.run,
+) -> None:
+    """The worker's life. Leaves through os._exit: a framework that crashes on its way out must not change anything.
+
+    Args:
+        argv: the folder and the module.
+        load: gives the adapter of the module.
+        run_case: makes the record of a case; the kit, for its own cases, asks something else of the adapter.
+    """
     folder, module, parent = Path(argv[0]), argv[1], os.getppid()  # the guard
     _die_with(parent)
     journal = Journal(Path.cwd().parent, os.environ.pop(WORD, ""))
@@ -45,7 +55,7 @@ def main(argv: Sequence[str]) -> None:
     faulthandler.enable(all_threads=False)
     try:
         cases = case_file.read(folder / "cases.safetensors")
-        adapter = adapters.load(module)
+        adapter = load(module)
         adapter.prepare()
         plan, left_out = _plan(adapter, cases)
         journal.append({"hello": {**_who(adapter), "planned": [case.id for case in plan], "left_out": left_out}})
@@ -57,7 +67,7 @@ def main(argv: Sequence[str]) -> None:
 
     def run(case: Case) -> None:
         _alive(parent)
-        journal.append(recording.run(adapter, case, journal))
+        journal.append(run_case(adapter, case, journal))
 
     if adapter.FORKS and hasattr(os, "fork"):
         _in_forks(run, rest, journal)

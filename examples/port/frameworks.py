@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from xent.conformance.running import interpreters
+from xent.conformance.running.launch import launched
 
 HERE = Path(__file__).resolve().parent
 
@@ -49,12 +49,12 @@ def run(framework: str, script: str, arguments: list[str], overrides: Mapping[st
     """
     found = interpreters.resolve(framework, framework, overrides, print)
     losses = [f"{loss.id}={loss.adapter}" for loss in LOSSES if loss.framework == framework]
-    # One thread: the models are small, and sums are then in the same order in every run.
-    environment = {**os.environ, "PYTHONPATH": str(HERE.parent.parent), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [str(found.path), str(HERE / script), *arguments, *losses],
-        capture_output=True, text=True, env=environment, check=False,
-    )  # fmt: skip
+    with launched("xent") as environment:
+        done = subprocess.run(
+            [str(found.path), str(HERE / script), *arguments, *losses],
+            # One thread: the models are small, and sums are then in the same order in every run.
+            capture_output=True, text=True, env={**environment, "OMP_NUM_THREADS": "1"}, check=False,
+        )  # fmt: skip
     if done.returncode:
         raise SystemExit(f"{script} in {framework}'s interpreter: exit code {done.returncode}\n{done.stderr[-3000:]}")
     return done.stdout

@@ -1,0 +1,4 @@
+"""Tags of the kit's own cases, which its worker reads."""
+
+PROBE = "kit-probe"
+FOR_PORTABLE = "kit-portable"
