@@ -24,13 +24,13 @@ from xent.conformance.judging.bound import (
     value_bound,
     weight_gradient_bound,
 )
-from xent.conformance.judging.judge import Verdict
+from xent.conformance.judging.verdicts import Verdict
 from xent.conformance.protocol import arrays
 from xent.conformance.protocol.case import Case
 from xent.conformance.report import console as terminals
 from xent.conformance.report import escape, script
 from xent.conformance.report.console import Console, styled
-from xent.conformance.report.terminal import STYLES
+from xent.conformance.report.terminal import style_of
 from xent.errors import UnreadableInput
 from xent.spec import CrossEntropySpec, arguments_to_dict
 
@@ -136,7 +136,7 @@ def _show_answer(console: Console, right: Answers) -> None:
 
 def _show_evidence(console: Console, case: Case, verdict: Verdict, record: Record | None) -> None:
     name = styled(verdict.implementation, limit=_NAME)
-    heading = name.append(": ").append(verdict.verdict, style=STYLES[verdict.verdict])
+    heading = name.append(": ").append(verdict.verdict, style=style_of(verdict.verdict))
     console.rule(heading, align="left")
     table = _table()
     if verdict.reason:

@@ -19,7 +19,7 @@ Decisions that the table leaves:
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Iterable, List, Mapping, Optional, Tuple
 
 import numpy as np
@@ -35,45 +35,16 @@ from . import prints
 from .answers import Answer, Answers, answers
 from .compare import TOLERANCES, Measure, measure
 from .crashes import crash_cause
+from .verdicts import PARTS
+from .verdicts import Verdict as Verdict  # what the functions here return
 
-VERDICTS = (
-    "agrees", "imprecise", "deviates", "rejects", "accepts", "crashes", "hangs", "unsupported", "no evidence",
-)  # fmt: skip
 IMPRECISE = 1024
 """Up to so many bounds only digits are missing; beyond, the value is another."""
 
-PARTS = (
-    "value", "gradient", "gradient of target", "gradient of weight", "shape", "dtype", "nan", "error",
-)  # fmt: skip
 NEVER_RUN = "never run here"
 CONTRADICTED = "recorded as unsupported, and the capabilities in its own header don't exclude it"
 # What an adapter raises where no stand-in can say what the real kernel would do.
 _UNAVAILABLE = f"{Unavailable.__module__}.{Unavailable.__qualname__}"
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What the judge makes of one piece of evidence.
-
-    Attributes:
-        case, implementation: ids.
-        verdict: one of VERDICTS.
-        parts: what is wrong, of PARTS: "gradient" is that with respect to input.
-        error_in_bounds: the largest of value and gradients; inf where an exact answer is missed; None where nothing was
-            compared. Of a case with a printed expectation: in its tolerances.
-        error_in_ulps: likewise in ulps of the output dtype, against the correctly rounded answer. Never judged on.
-        reason: a sentence.
-        kernels: of the evidence, "native" or "stand-in".
-    """
-
-    case: str
-    implementation: str
-    verdict: str
-    parts: Tuple[str, ...] = ()
-    error_in_bounds: Optional[float] = None
-    error_in_ulps: Optional[float] = None
-    reason: str = ""
-    kernels: str = "native"
 
 
 def judge_all(
