@@ -31,6 +31,8 @@ class Measure:
         faults: of "shape", "dtype" and "nan" (nan or inf in other places) those that are wrong.
         bounds: the largest error in bounds; inf where an exact answer is missed, None where nothing can be compared.
         ulps: the largest error in ulps of the output dtype, against the correctly rounded answer; None likewise.
+        at: where the worst element lies: the first that is in a wrong place, else the farthest off. () for a scalar,
+            None where nothing can be compared.
         text: what was found, a clause such as ``"0.7029 for 0.6931: 8.1e+04 bounds, 1.2e+05 ulp at index (3,)"``.
     """
 
@@ -38,6 +40,7 @@ class Measure:
     bounds: Optional[float]
     ulps: Optional[float]
     text: str
+    at: Optional[Tuple[int, ...]] = None
 
 
 def measure(result: Array, answer: Answer, unit: str = BOUNDS) -> Measure:
@@ -55,7 +58,7 @@ def measure(result: Array, answer: Answer, unit: str = BOUNDS) -> Measure:
     in_ulps = _in_ulps(got, answer)
     ulps = float(np.nanmax(in_ulps)) if not np.isnan(in_ulps).all() else None
     misplaced = np.isnan(bounds)
-    largest = None
+    largest = at = None
     if misplaced.any():
         faults.append("nan")
         at = _index(int(misplaced.argmax()), got.shape)
@@ -73,7 +76,7 @@ def measure(result: Array, answer: Answer, unit: str = BOUNDS) -> Measure:
         texts.append("empty")
     if bounds.size:
         largest = float(bounds.max())
-    return Measure(tuple(faults), largest, ulps, ", ".join(texts))
+    return Measure(tuple(faults), largest, ulps, ", ".join(texts), at)
 
 
 def _in_bounds(got: Array, answer: Answer) -> Array:
