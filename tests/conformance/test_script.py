@@ -27,7 +27,7 @@ CASES = [
     Case("soft", Arguments(None, -100, "sum", 0.1), LOGITS, SOFT),
     Case("strided", Arguments(), np.asfortranarray(LOGITS), np.array([2, 0], np.int32)),
     Case("by-target", Arguments(), LOGITS, np.asfortranarray(SOFT), gradients=("input", "target")),
-    Case("by-both", Arguments(WEIGHT), LOGITS, SOFT, gradients=ALL),
+    Case("by-both", Arguments(WEIGHT, reduction="none"), LOGITS, SOFT, gradients=ALL),
     Case("by-weight", Arguments(WEIGHT, label_smoothing=0.1), LOGITS, np.array([2, 0], np.int32), gradients=ALL),
 ]
 
@@ -74,7 +74,7 @@ def test_further_gradients_are_printed_only_where_they_are_asked_for_and_offered
     both, indices = CASES[-2], CASES[-1]
     text = script.reproduce(torch, both)
     assert "print(target.grad" in text
-    assert "CrossEntropyLoss(weight=weight)(input.detach(), target)" in text
+    assert "CrossEntropyLoss(weight=weight, reduction='none')(input.detach(), target)" in text
     assert ".detach()" not in script.reproduce(torch, CASES[1])
     assert ".detach()" not in script.reproduce(torch, indices)  # its own capabilities withhold the gradient by weight
     assert "print(weight.grad" in script.reproduce(portable, indices)
