@@ -54,7 +54,7 @@ def measure(result: Array, answer: Answer, unit: str = BOUNDS) -> Measure:
             ("shape", *faults), None, None, ", ".join([f"shape {result.shape} for {answer.exact.shape}", *texts])
         )
     got = dtypes.to_float64(result)
-    bounds = _in_bounds(got, answer)
+    bounds = in_bounds(got, answer)
     in_ulps = _in_ulps(got, answer)
     ulps = float(np.nanmax(in_ulps)) if not np.isnan(in_ulps).all() else None
     misplaced = np.isnan(bounds)
@@ -79,8 +79,12 @@ def measure(result: Array, answer: Answer, unit: str = BOUNDS) -> Measure:
     return Measure(tuple(faults), largest, ulps, ", ".join(texts), at)
 
 
-def _in_bounds(got: Array, answer: Answer) -> Array:
-    """Errors in bounds, elementwise; nan where a nan or an inf stands for something else, or something else for it."""
+def in_bounds(got: Array, answer: Answer) -> Array:
+    """Errors in bounds, elementwise; nan where a nan or an inf stands for something else, or something else for it.
+
+    Args:
+        got: float64, the shape of the answer.
+    """
     with np.errstate(all="ignore"):
         exact = answer.exact
         error = np.abs(got - exact)
@@ -123,14 +127,14 @@ def _count(where: Array) -> str:
 def _expected(answer: Answer, at: Tuple[int, ...], unit: str) -> str:
     if unit == TOLERANCES:  # as it was printed, whatever the dtype of the result
         return repr(float(answer.exact[at]))
-    return _digits(answer.rounded[at], answer.dtype) + (" or nan" if answer.or_nan[at] else "")
+    return digits(answer.rounded[at], answer.dtype) + (" or nan" if answer.or_nan[at] else "")
 
 
 def _number(result: Array, at: Tuple[int, ...]) -> str:
-    return _digits(dtypes.to_float64(result)[at], dtypes.name(result))
+    return digits(dtypes.to_float64(result)[at], dtypes.name(result))
 
 
-def _digits(number: float, dtype: str) -> str:
+def digits(number: float, dtype: str) -> str:
     """The shortest text that tells the number from its neighbours in its dtype."""
     kind = {"float16": np.float16, "float32": np.float32}.get(dtype, np.float64)
     return f"{number:.4g}" if dtype == "bfloat16" else str(kind(number))

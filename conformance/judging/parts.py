@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from xent import dtypes
 from xent.adapters import Capabilities
 from xent.conformance.evidence.records import Record
 from xent.conformance.protocol.case import Case, Expected
@@ -12,7 +13,7 @@ from xent.dtypes import Array
 
 from . import prints
 from .answers import Answer, Answers
-from .compare import BOUNDS, TOLERANCES, Measure, measure
+from .compare import BOUNDS, TOLERANCES, Measure, in_bounds, measure
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +24,8 @@ class Part:
         name: "value", "gradient" (with respect to input), "gradient of target" or "gradient of weight".
         got: what was returned; None where it wasn't.
         answer: the oracle's; None where the specification demands a refusal and a print has a value.
-        printed: the published one, which the part is judged by; None where there is none.
+        printed: the published one; None where there is none.
+        by: what `got` is judged by: the print where there is one, else the answer.
         measure: how far `got` is off; None where there is nothing to measure.
     """
 
@@ -31,12 +33,19 @@ class Part:
     got: Array | None
     answer: Answer | None
     printed: Array | None
+    by: Answer
     measure: Measure | None
 
     @property
     def unit(self) -> str:
         """What `measure.bounds` counts."""
         return BOUNDS if self.printed is None else TOLERANCES
+
+    def in_bounds(self) -> Array | None:
+        """How far each element is off, nan where it is in a wrong place; None where the shapes differ."""
+        if self.got is None or self.got.shape != self.by.exact.shape:
+            return None
+        return in_bounds(dtypes.to_float64(self.got), self.by)
 
 
 def withheld(case: Case, capabilities: Capabilities | None) -> Mapping[str, str]:
@@ -63,7 +72,7 @@ def compared(case: Case, record: Record, right: Answers, withheld: Mapping[str, 
                 got, answer = record.gradients.get(name), right.gradients.get(name)
                 rows.append((f"gradient of {name}", got, answer, None))
     return [
-        Part(name, got, answer, printed, None if got is None else _measured(got, answer, printed, case))
+        _part(name, got, answer, printed, case)
         for name, got, answer, printed in rows
         if answer is not None or printed is not None
     ]
@@ -78,10 +87,12 @@ def left_out(case: Case, record: Record, right: Answers, withheld: Mapping[str, 
     ]
 
 
-def _measured(result: Array, answer: Answer | None, printed: Array | None, case: Case) -> Measure:
+def _part(name: str, got: Array | None, answer: Answer | None, printed: Array | None, case: Case) -> Part:
+    by = answer if printed is None else prints.as_answer(printed, answer, case)
+    assert by is not None  # `compared` leaves out what has neither
+    if got is None:
+        return Part(name, got, answer, printed, by, None)
     if printed is None:
-        assert answer is not None  # `compared` leaves out what has neither
-        return measure(result, answer)
-    found = measure(result, prints.as_answer(printed, answer, case), TOLERANCES)
-    ulps = None if answer is None else measure(result, answer).ulps
-    return replace(found, ulps=ulps)
+        return Part(name, got, answer, printed, by, measure(got, by))
+    ulps = None if answer is None else measure(got, answer).ulps
+    return Part(name, got, answer, printed, by, replace(measure(got, by, TOLERANCES), ulps=ulps))

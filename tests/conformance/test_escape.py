@@ -24,12 +24,26 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from rich.cells import cell_len
 from rich.text import Text
+from sheets import column, exact_record, numbers_of, sheet_of_columns, text_of
 
 from xent.commands import cli, doctor
+from xent.conformance.evidence.records import AdapterSource, Raised, Record
 from xent.conformance.judging.verdicts import QUIET, VERDICTS, Verdict
 from xent.conformance.protocol import case_file, limits
 from xent.conformance.protocol.case import ID, Case, digest
-from xent.conformance.report import blocks, console, escape, files, junit, markdown, matrix, model, page, terminal
+from xent.conformance.report import (
+    blocks,
+    console,
+    escape,
+    files,
+    junit,
+    markdown,
+    matrix,
+    model,
+    page,
+    sheet,
+    terminal,
+)
 from xent.spec import Arguments
 
 # Said apart from the module: what no output may hold, whatever Python's tables call printable.
@@ -337,6 +351,60 @@ def test_texts_without_end_leave_the_matrix_readable(width, letter, tmp_path):
     files.write(report, tmp_path)
 
 
+def hostile_sheet(drawn: dict[str, Any], *, soft: bool) -> sheet.Sheet:
+    """A case and its evidence in which every text that comes from outside is a drawn one."""
+    tags, cited, (source, note) = tuple(drawn["tags"]), tuple(drawn["clauses"]), drawn["prose"]
+    target = np.full((2, 3), 0.25, np.float32) if soft else np.array([0, 1])
+    asked = ("input", "target", "weight")
+    case = Case(
+        drawn["cases"][0], Arguments(np.ones(3, np.float32), reduction="none"), np.eye(2, 3, dtype=np.float32), target,
+        tags, cited, asked, source=source, note=note,
+    )  # fmt: skip
+    one, two, three = drawn["reasons"][:3]
+    error = Raised(one or "E", two, "forward")
+    records = [
+        exact_record(case, casts=(one, two), kernels=three, ms=1.0),
+        Record(case.id, "error", error=error),
+        Record(case.id, "crash", signal="SIGABRT", stderr=three),
+        Record(case.id, "not-recorded", reason=two),
+        replace(exact_record(case), value=np.full((3, 1), np.nan, np.float64), gradients=None, kernels=one),
+        None,
+    ]
+    labels = [f"{drawn['ids'][0]}{number}" for number, _ in enumerate(records)]
+    adapter = AdapterSource(drawn["kernels"], 64 * "0")
+    found = [column(name, record, id=one or "x", adapter=adapter) for name, record in zip(labels, records, strict=True)]
+    return sheet_of_columns(case, found)
+
+
+@settings(many, max_examples=40)
+@given(drawn=reports, soft=st.booleans())
+@pytest.mark.parametrize("width", [80, 160])
+def test_a_sheet_is_text(drawn, soft, width):
+    shown = hostile_sheet(drawn, soft=soft)
+    text = text_of(shown, width, clauses=soft)
+    assert not FORBIDDEN.search(text)
+    assert max(map(cell_len, numbers_of(text).splitlines())) <= width
+    for said in (shown.case.source, shown.case.note, shown.case.id, *shown.case.tags):
+        assert words(escape.block(said)) in words(text)
+    for one in shown.implementations:
+        if one.verdict.verdict != "agrees":
+            assert words(escape.block(one.verdict.reason)) in words(text)
+    told = strictly(escape.to_json(shown.to_dict()))
+    assert [told["source"], told["case"], told["tags"]] == json.loads(
+        json.dumps([shown.case.source, shown.case.id, list(shown.case.tags)])
+    )
+    assert len(told["implementations"]) == 6
+
+
+@pytest.mark.parametrize("reduction", ["\u3164\u202e", "\x1b[2J", "[bold]x[/bold]"])
+def test_arguments_that_are_refused_are_text_in_the_script_too(reduction):
+    case = Case("a/odd", Arguments(reduction=reduction), np.zeros((2, 3), np.float32), np.array([0, 1]))
+    text = text_of(sheet_of_columns(case, [column("numpy", None)]))
+    assert "import xent.adapters.numpy" in text
+    assert not FORBIDDEN.search(text)
+    assert text.count(repr(reduction).replace("\u3164", r"\u3164")) == 3  # the spec's line, the refusal, the script
+
+
 # What a command prints, from files that hold anything.
 
 
@@ -439,7 +507,6 @@ def test_the_doctor_shows_what_a_plug_in_says(width, drawn):
 @given(drawn=st.lists(texts, min_size=3, max_size=3))
 def test_a_console_of_ours_believes_no_text(drawn):
     from rich.table import Table
-    from rich.text import Text
 
     out = io.StringIO()
     ours = console.make(file=out, width=80, no_color=True)
