@@ -19,11 +19,13 @@ def call(constructor: str, spec: CrossEntropySpec | Arguments, tensor: str) -> s
 
     Args:
         constructor: the importable name of the loss.
-        spec: the arguments, validated or as somebody wrote them.
+        spec: the arguments, validated or as somebody wrote them. A text for weight is a variable's name.
         tensor: how the framework writes the weight, with ``{data}`` and ``{dtype}`` in it.
     """
     written = []
-    if spec.weight is not None:
+    if isinstance(spec.weight, str):
+        written.append(f"weight={spec.weight}")
+    elif spec.weight is not None:
         weight = np.asarray(spec.weight)
         values = dtypes.to_float64(weight) if dtypes.is_float(weight) else weight
         written.append("weight=" + tensor.format(data=literal(values.tolist()), dtype=dtypes.name(weight)))

@@ -126,6 +126,7 @@ def parser() -> argparse.ArgumentParser:
         help="the folder of the run (default: %(default)s)",
     )
     show.add_argument("--only", metavar="IDS", type=_ids, help="only these implementations")
+    show.add_argument("--clauses", action="store_true", help="also the text of each clause that the case tests")
     show.add_argument("--json", action="store_true", help="print it as JSON on stdout")
     show.set_defaults(call=_command("show"))
 

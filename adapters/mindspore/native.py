@@ -39,6 +39,8 @@ loss = {loss}
 value, gradient = mindspore.value_and_grad(lambda input: loss(input, target))(input)
 print(value.asnumpy().tolist())
 print(gradient.asnumpy().tolist())
+{name} = {tensor}
+print(mindspore.grad(lambda {name}: {again}(input, target))({name}).asnumpy().tolist())
 """
 _FLOATS = Entry(("float16", "float32"), "differences/example/mindspore")
 capabilities = Capabilities(

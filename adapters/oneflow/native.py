@@ -39,6 +39,9 @@ loss = {loss}(input, target)
 print(loss.numpy().tolist())
 loss.sum().backward()
 print(input.grad.numpy().tolist())
+{name} = {tensor}.requires_grad_()
+{again}(input.detach(), target).sum().backward()
+print({name}.grad.numpy().tolist())
 """
 capabilities = Capabilities(
     input_ranks=Entry(tuple(range(2, 65)), "oneflow/input/shape"),  # NumPy holds rank 64

@@ -41,6 +41,9 @@ loss = {loss}(input, target)
 print(loss.tolist())
 loss.sum().backward()
 print(input.grad.tolist())
+{name} = {tensor}.requires_grad_()
+{again}(input.detach(), target).sum().backward()
+print({name}.grad.tolist())
 """
 capabilities = Capabilities(
     index_dtypes=Entry(("int64",), "torch-2.8/target-indices/dtype"),

@@ -25,6 +25,8 @@ class Measure:
         faults: of "shape", "dtype" and "nan" (nan or inf in other places) those that are wrong.
         bounds: the largest error in bounds; inf where an exact answer is missed, None where nothing can be compared.
         ulps: the largest error in ulps of the output dtype, against the correctly rounded answer; None likewise.
+        at: where the worst element lies: the first that is in a wrong place, else the farthest off. () for a scalar,
+            None where nothing can be compared.
         text: what was found, a clause such as ``"0.7029 for 0.6931: 8.1e+04 bounds, 1.2e+05 ulp at index (3,)"``.
     """
 
@@ -32,6 +34,7 @@ class Measure:
     bounds: Optional[float]
     ulps: Optional[float]
     text: str
+    at: Optional[Tuple[int, ...]] = None
 
 
 def measure(result: Array, answer: Answer, unit: str = BOUNDS) -> Measure:
@@ -45,11 +48,11 @@ def measure(result: Array, answer: Answer, unit: str = BOUNDS) -> Measure:
             ("shape", *faults), None, None, ", ".join([f"shape {result.shape} for {answer.exact.shape}", *texts])
         )
     got = dtypes.to_float64(result)
-    bounds = _in_bounds(got, answer)
+    bounds = in_bounds(got, answer)
     in_ulps = _in_ulps(got, answer)
     ulps = float(np.nanmax(in_ulps)) if not np.isnan(in_ulps).all() else None
     misplaced = np.isnan(bounds)
-    largest = None
+    largest = at = None
     if misplaced.any():
         faults.append("nan")
         at = _index(int(misplaced.argmax()), got.shape)
@@ -67,11 +70,15 @@ def measure(result: Array, answer: Answer, unit: str = BOUNDS) -> Measure:
         texts.append("empty")
     if bounds.size:
         largest = float(bounds.max())
-    return Measure(tuple(faults), largest, ulps, ", ".join(texts))
+    return Measure(tuple(faults), largest, ulps, ", ".join(texts), at)
 
 
-def _in_bounds(got: Array, answer: Answer) -> Array:
-    """Errors in bounds, elementwise; nan where a nan or an inf stands for something else, or something else for it."""
+def in_bounds(got: Array, answer: Answer) -> Array:
+    """Errors in bounds, elementwise; nan where a nan or an inf stands for something else, or something else for it.
+
+    Args:
+        got: float64, the shape of the answer.
+    """
     with np.errstate(all="ignore"):
         exact = answer.exact
         error = np.abs(got - exact)
@@ -116,14 +123,14 @@ def _count(where: Array) -> str:
 def _expected(answer: Answer, at: Tuple[int, ...], unit: str) -> str:
     if unit == TOLERANCES:  # as it was printed, whatever the dtype of the result
         return repr(float(answer.exact[at]))
-    return _digits(answer.rounded[at], answer.dtype) + (" or nan" if answer.or_nan[at] else "")
+    return digits(answer.rounded[at], answer.dtype) + (" or nan" if answer.or_nan[at] else "")
 
 
 def _number(result: Array, at: Tuple[int, ...]) -> str:
-    return _digits(dtypes.to_float64(result)[at], dtypes.name(result))
+    return digits(dtypes.to_float64(result)[at], dtypes.name(result))
 
 
-def _digits(number: float, dtype: str) -> str:
+def digits(number: float, dtype: str) -> str:
     """The shortest text that tells the number from its neighbours in its dtype."""
     kind = {"float16": np.float16, "float32": np.float32}.get(dtype, np.float64)
     return f"{number:.4g}" if dtype == "bfloat16" else str(kind(number))

@@ -19,61 +19,32 @@ Decisions that the table leaves:
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
-from typing import Iterable, List, Mapping, Optional, Tuple
+from dataclasses import replace
+from typing import Iterable, List, Mapping, Optional
 
 import numpy as np
 
 from xent import dtypes
 from xent.capabilities import Capabilities
 from xent.conformance.evidence.records import Raised, Record
-from xent.conformance.protocol.case import Case, Expected
-from xent.dtypes import Array
+from xent.conformance.protocol.case import Case
 from xent.errors import Unavailable
 
 from . import prints
-from .answers import Answer, Answers, answers
-from .compare import TOLERANCES, Measure, measure
+from .answers import Answers, answers
+from .compare import Measure
 from .crashes import crash_cause
+from .parts import compared, left_out, withheld
+from .verdicts import PARTS
+from .verdicts import Verdict as Verdict  # what the functions here return
 
-VERDICTS = (
-    "agrees", "imprecise", "deviates", "rejects", "accepts", "crashes", "hangs", "unsupported", "no evidence",
-)  # fmt: skip
 IMPRECISE = 1024
 """Up to so many bounds only digits are missing; beyond, the value is another."""
 
-PARTS = (
-    "value", "gradient", "gradient of target", "gradient of weight", "shape", "dtype", "nan", "error",
-)  # fmt: skip
 NEVER_RUN = "never run here"
 CONTRADICTED = "recorded as unsupported, and the capabilities in its own header don't exclude it"
 # What an adapter raises where no stand-in can say what the real kernel would do.
 _UNAVAILABLE = f"{Unavailable.__module__}.{Unavailable.__qualname__}"
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What the judge makes of one piece of evidence.
-
-    Attributes:
-        case, implementation: ids.
-        verdict: one of VERDICTS.
-        parts: what is wrong, of PARTS: "gradient" is that with respect to input.
-        error_in_bounds: the largest of value and gradients; inf where an exact answer is missed; None where nothing was
-            compared. Of a case with a printed expectation: in its tolerances.
-        error_in_ulps: likewise in ulps of the output dtype, against the correctly rounded answer. Never judged on.
-        reason: a sentence.
-        kernels: of the evidence, "native" or "stand-in".
-    """
-
-    case: str
-    implementation: str
-    verdict: str
-    parts: Tuple[str, ...] = ()
-    error_in_bounds: Optional[float] = None
-    error_in_ulps: Optional[float] = None
-    reason: str = ""
-    kernels: str = "native"
 
 
 def judge_all(
@@ -131,10 +102,9 @@ def judge(
         why = "; ".join(documented) or "its worker found that its capabilities, which the file doesn't hold, exclude it"
         return replace(blank, verdict="unsupported", reason=_sentence(f"not run: {why}"))
     right = answers(case) if right is None else right
-    withheld = allowed.withheld(case.target, case.others)
     if "capability" in case.tags:
-        documented, withheld = documented + list(withheld.values()), {}
-    verdict = _of_outcome(blank, case, record, right, withheld)
+        documented += allowed.withheld(case.target, case.others).values()
+    verdict = _of_outcome(blank, case, record, right, withheld(case, capabilities))
     if documented and not _refusal(case, right):
         reason = _sentence(f"documented as unsupported ({'; '.join(documented)}); {_deed(verdict, record)}")
         return replace(verdict, verdict="unsupported", parts=(), reason=reason)
@@ -150,7 +120,7 @@ def _refusal(case: Case, right: Answers) -> str:
     return right.refusal or ""
 
 
-def _of_outcome(blank: Verdict, case: Case, record: Record, right: Answers, withheld: Mapping[str, str]) -> Verdict:
+def _of_outcome(blank: Verdict, case: Case, record: Record, right: Answers, omitted: Mapping[str, str]) -> Verdict:
     outcome, refusal = record.outcome, _refusal(case, right)
     if outcome == "crash":
         said = crash_cause(record.stderr)
@@ -165,7 +135,7 @@ def _of_outcome(blank: Verdict, case: Case, record: Record, right: Answers, with
         return replace(
             blank, verdict="accepts", parts=("error",), reason=_sentence(f"returned {shown} where {_demand(refusal)}")
         )
-    return _of_value(blank, case, record, right, withheld)
+    return _of_value(blank, case, record, right, omitted)
 
 
 def _of_error(blank: Verdict, case: Case, error: Raised, right: Answers) -> Verdict:
@@ -190,27 +160,27 @@ def _of_error(blank: Verdict, case: Case, error: Raised, right: Answers) -> Verd
     return replace(blank, verdict="rejects", parts=("error",), reason=_sentence(reason + prints.note(case, right)))
 
 
-def _of_value(blank: Verdict, case: Case, record: Record, right: Answers, withheld: Mapping[str, str]) -> Verdict:
+def _of_value(blank: Verdict, case: Case, record: Record, right: Answers, omitted: Mapping[str, str]) -> Verdict:
     parts: List[str] = []
     texts: List[str] = []
     measures: List[Measure] = []
     wrong = imprecise = False
-    for name, got, answer, printed in _compared(case, record, right, withheld):
-        if got is None:
-            parts.append(name)
-            texts.append(f"no {name} was returned")
+    for part in compared(case, record, right, omitted):
+        found = part.measure
+        if found is None:
+            parts.append(part.name)
+            texts.append(f"no {part.name} was returned")
             wrong = True
             continue
-        found = _measured(got, answer, printed, case)
         measures.append(found)
         off = (found.bounds or 0) > 1
-        far = (found.bounds or 0) > (1 if printed is not None else IMPRECISE)
+        far = (found.bounds or 0) > (1 if part.printed is not None else IMPRECISE)
         if found.faults or off:
-            parts.append(name)
+            parts.append(part.name)
         parts += [fault for fault in found.faults if fault not in parts]
         wrong, imprecise = wrong or bool(found.faults) or far, imprecise or off
-        texts.append(f"{name} {found.text}")
-    texts += _left_out(case, record, right, withheld)
+        texts.append(f"{part.name} {found.text}")
+    texts += left_out(case, record, right, omitted)
     verdict = "deviates" if wrong else "imprecise" if imprecise else "agrees"
     casts = f"; the framework forced casts ({', '.join(record.casts)})" if record.casts and "dtype" in parts else ""
     return replace(
@@ -221,40 +191,6 @@ def _of_value(blank: Verdict, case: Case, record: Record, right: Answers, withhe
         error_in_ulps=max((found.ulps for found in measures if found.ulps is not None), default=None),
         reason=_sentence("; ".join(texts) + casts + prints.note(case, right)),
     )
-
-
-def _compared(
-    case: Case, record: Record, right: Answers, withheld: Mapping[str, str]
-) -> List[Tuple[str, Optional[Array], Optional[Answer], Optional[Array]]]:
-    """What of a record is compared: (name, what was returned, the oracle's answer, the printed one)."""
-    expected = case.expected or Expected()
-    rows = [("value", record.value, right.value, expected.value)]
-    if case.gradient:
-        rows.append(("gradient", record.gradient, right.gradient, expected.gradient))
-    if record.gradients:
-        for name in case.others:
-            if name not in withheld:
-                got, answer = record.gradients.get(name), right.gradients.get(name)
-                rows.append((f"gradient of {name}", got, answer, None))
-    return [row for row in rows if row[2] is not None or row[3] is not None]
-
-
-def _left_out(case: Case, record: Record, right: Answers, withheld: Mapping[str, str]) -> List[str]:
-    """Of the gradients that a case asks for those that can't be judged, each with why."""
-    return [
-        withheld.get(name) or f"the gradient with respect to {name} was not returned"
-        for name in case.others
-        if name in right.gradients and (name in withheld or not record.gradients)
-    ]
-
-
-def _measured(result: Array, answer: Optional[Answer], printed: Optional[Array], case: Case) -> Measure:
-    if printed is None:
-        assert answer is not None  # _compared leaves out what has neither
-        return measure(result, answer)
-    found = measure(result, prints.as_answer(printed, answer, case), TOLERANCES)
-    ulps = None if answer is None else measure(result, answer).ulps
-    return replace(found, ulps=ulps)
 
 
 def _demand(refusal: str) -> str:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any, Mapping
 from xml.etree import ElementTree
 
+from xent.conformance.judging.verdicts import OUTSIDE, QUIET
 from xent.conformance.report import escape
-
-_SKIPPED = ("unsupported", "no evidence")
 
 
 def render(report: Mapping[str, Any]) -> str:
@@ -16,14 +15,14 @@ def render(report: Mapping[str, Any]) -> str:
     for implementation in report["implementations"]:
         name = implementation["id"]
         rows = [verdict for verdict in report["verdicts"] if verdict["implementation"] == name]
-        skipped = sum(row["verdict"] in _SKIPPED for row in rows)
-        failed = sum(row["verdict"] not in ("agrees", *_SKIPPED) for row in rows)
+        skipped = sum(row["verdict"] in OUTSIDE for row in rows)
+        failed = sum(row["verdict"] not in QUIET for row in rows)
         suite = _element(root, "testsuite", name=name, tests=len(rows), failures=failed, skipped=skipped, errors=0)
         for row in rows:
             test = _element(suite, "testcase", classname=f"xent.{name}", name=row["case"])
-            if row["verdict"] in _SKIPPED:
+            if row["verdict"] in OUTSIDE:
                 _element(test, "skipped", message=f"{row['verdict']}: {row['reason']}")
-            elif row["verdict"] != "agrees":
+            elif row["verdict"] not in QUIET:
                 _element(test, "failure", type=row["verdict"], message=row["reason"])
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 

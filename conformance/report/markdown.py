@@ -9,16 +9,9 @@ from xent.conformance.report import escape, matrix
 
 def render(report: Mapping[str, Any]) -> str:
     """The report's matrix and notes as GitHub-flavoured Markdown, without any HTML."""
-    implementations = report["implementations"]
-    heads = [
-        " ".join(escape.line(item[name], escape.NAME) for name in ("id", "version", "device", "mode"))
-        for item in implementations
-    ]
+    heads = [f"{head.name} {head.version} {head.device} {head.mode}" for head in matrix.heads(report)]
     lines = _head(heads)
-    for verdict in matrix.VERDICTS:
-        counts = [report["summary"][item["id"]].get(verdict, 0) for item in implementations]
-        if any(counts):
-            lines.append(_row([verdict, *[count or "." for count in counts]]))
+    lines += [_row([verdict, *[count or "." for count in counts]]) for verdict, counts in matrix.counts(report)]
     lines.append(_row(["planned", *[report["case_set"]["count"]] * len(heads)]))
     for title, rows in matrix.sections(report):
         lines += ["", f"**{title}**", "", *_head(heads)]

@@ -1,16 +1,17 @@
-"""The cells of the matrix that the terminal, the page and the Markdown show, from an xent-report/1 object."""
+"""What the terminal, the page and the Markdown show of a report: heads, counts of verdicts, cells, notes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, Iterator, Mapping, Sequence
 
-from xent.conformance.judging.judge import VERDICTS
+from xent.conformance.judging.verdicts import OF, OUTSIDE, VERDICTS, worst
 from xent.conformance.report import escape
 
-__all__ = ["VERDICTS", "Cell", "notes", "sections"]
+KINDS = "CASES"
+"""The title of the section whose rows are kinds of case, and not single cases."""
 
-# What a reader looks for, and the tags that a case must carry to count there.
+# What a reader looks for, and the tags of which a case must carry one to count there.
 ROWS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("class indices", ("indices",)),
     ("class probabilities", ("probabilities",)),
@@ -22,7 +23,7 @@ ROWS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("all rows ignored", ("ignore-all",)),
     ("label smoothing", ("smoothing",)),
     ("unbatched (C)", ("rank1",)),
-    ("K-dimensional", ("k-dimensional",)),
+    ("K-dimensional", ("rank3", "rank4", "rank5")),
     ("float64", ("float64",)),
     ("float16", ("float16",)),
     ("bfloat16", ("bfloat16",)),
@@ -31,11 +32,18 @@ ROWS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("hostile values", ("hostile",)),
     ("refusals demanded", ("error",)),
 )
-# Nothing to see in a case that its own document excludes or that never ran.
-_OUTSIDE = ("unsupported", "no evidence")
-_SEVERITY = ("agrees", "imprecise", "rejects", "deviates", "accepts", "hangs", "crashes")
 _FEW = 40  # a user's own vectors are shown one by one up to here
-_SHORT = {"unsupported": "unsupp.", "no evidence": "-"}
+
+
+@dataclass(frozen=True)
+class Head:
+    """One implementation as a rendering heads it, every text of it visible and no longer than `escape.NAME`."""
+
+    name: str
+    version: str
+    device: str
+    mode: str
+    kernels: str
 
 
 @dataclass(frozen=True)
@@ -53,6 +61,19 @@ class Cell:
     counts: Mapping[str, int]
 
 
+def heads(report: Mapping[str, Any]) -> list[Head]:
+    """The implementations, in the report's order."""
+    fields = ("id", "version", "device", "mode", "kernels")
+    return [Head(*(_name(item[field]) for field in fields)) for item in report["implementations"]]
+
+
+def counts(report: Mapping[str, Any]) -> list[tuple[str, list[int]]]:
+    """(verdict, how many cases of each implementation have it), of the verdicts that occur."""
+    ids = [implementation["id"] for implementation in report["implementations"]]
+    rows = [(verdict, [report["summary"][id].get(verdict, 0) for id in ids]) for verdict in VERDICTS]
+    return [(verdict, numbers) for verdict, numbers in rows if any(numbers)]
+
+
 def sections(report: Mapping[str, Any]) -> Iterator[tuple[str, list[tuple[str, list[Cell]]]]]:
     """(title, [(label, a cell for each implementation)]): the documents' vectors one by one, then the kinds of case."""
     found: dict[tuple[str, str], str] = {
@@ -68,11 +89,11 @@ def sections(report: Mapping[str, Any]) -> Iterator[tuple[str, list[tuple[str, l
         yield title, rows
     rows = []
     for label, tags in ROWS:
-        chosen = [case for case, facts in cases.items() if set(tags) <= set(facts["tags"])]
+        chosen = [case for case, facts in cases.items() if not set(tags).isdisjoint(facts["tags"])]
         if chosen:
             rows.append((label, [_cell([found[name, case] for case in chosen]) for name in ids]))
     if rows:
-        yield "CASES", rows
+        yield KINDS, rows
 
 
 def notes(report: Mapping[str, Any]) -> list[str]:
@@ -98,10 +119,10 @@ def _name(text: str) -> str:
 
 def _cell(verdicts: Sequence[str]) -> Cell:
     counts = {name: verdicts.count(name) for name in VERDICTS if name in verdicts}
-    judged = [name for name in verdicts if name not in _OUTSIDE]
-    if not judged:
-        worst = verdicts[0] if len(counts) == 1 else "unsupported"
-        return Cell(_SHORT[worst], worst, counts)
-    worst = max(judged, key=_SEVERITY.index)
-    text = worst if len(verdicts) == 1 else f"{judged.count('agrees')}/{len(judged)}"
-    return Cell(text, worst, counts)
+    judged = [name for name in verdicts if name not in OUTSIDE]
+    gravest = worst(judged)
+    if gravest is None:
+        gravest = verdicts[0] if len(counts) == 1 else "unsupported"
+        return Cell(OF[gravest].short, gravest, counts)
+    text = gravest if len(verdicts) == 1 else f"{judged.count('agrees')}/{len(judged)}"
+    return Cell(text, gravest, counts)

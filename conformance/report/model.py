@@ -12,7 +12,7 @@ from typing import Any, Iterable, Mapping, Sequence
 from xent import dtypes
 from xent.conformance.evidence.columns import Column
 from xent.conformance.judging import columns
-from xent.conformance.judging.judge import VERDICTS, Verdict
+from xent.conformance.judging.verdicts import QUIET, VERDICTS, Verdict
 from xent.conformance.protocol.case import Case, digest
 from xent.spec import arguments_to_dict
 
@@ -73,7 +73,7 @@ def accepted(report: Mapping[str, Any]) -> bool:
     """Whether everything that was judged agrees: what ``--check`` asks. A report in which nothing agrees is not."""
     found = {verdict for counts in report["summary"].values() for verdict in counts}
     clean = not report["not_run"] and not report["flaws"]
-    return found <= {"agrees", "unsupported", "no evidence"} and "agrees" in found and clean
+    return found <= set(QUIET) and "agrees" in found and clean
 
 
 def _facts(case: Case) -> dict[str, Any]:

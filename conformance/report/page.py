@@ -8,9 +8,8 @@ from typing import Any, Mapping
 
 import jinja2
 
+from xent.conformance.judging.verdicts import OF, QUIET
 from xent.conformance.report import escape, matrix
-
-_QUIET = ("agrees", "unsupported", "no evidence")
 
 
 def render(report: Mapping[str, Any]) -> str:
@@ -18,14 +17,15 @@ def render(report: Mapping[str, Any]) -> str:
     by_case: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for verdict in report["verdicts"]:
         by_case[verdict["case"]].append(verdict)
-    findings = [(case, rows) for case, rows in by_case.items() if any(row["verdict"] not in _QUIET for row in rows)]
+    findings = [(case, rows) for case, rows in by_case.items() if any(row["verdict"] not in QUIET for row in rows)]
     return _template().render(
         report=report,
-        verdicts=matrix.VERDICTS,
+        heads=matrix.heads(report),
+        counts=matrix.counts(report),
         sections=list(matrix.sections(report)),
         notes=matrix.notes(report),
         findings=findings,
-        quiet=_QUIET,
+        quiet=QUIET,
     )
 
 
@@ -36,4 +36,5 @@ def _template() -> jinja2.Template:
         undefined=jinja2.StrictUndefined,
     )  # fmt: skip
     environment.filters["name"] = lambda text: escape.line(text, escape.NAME)
+    environment.filters["tone"] = lambda verdict: OF[verdict].tone
     return environment.get_template("page.html")

@@ -1,7 +1,10 @@
 """A script that reproduces one case when it is pasted into a framework's interpreter: every number in it is exact.
 
-An adapter gives the framework's own words as `SCRIPT` (with {input}, {target} and {loss}) and `TENSOR` (with {data} and
-{dtype}). For an adapter without them, and for invalid arguments' sake, the script calls the adapter itself.
+An adapter gives the framework's own words as `TENSOR` (with {data} and {dtype}) and as `SCRIPT`, with {input}, {target}
+and {loss}, the constructor call. Its lines from the first on that names {name} are for the gradients by target and
+weight, and stand in the script once for each: {name} is which, {tensor} its array, and {again} the constructor call,
+whose weight is the variable where it is the one. For an adapter without a `SCRIPT`, or without such lines where they
+are needed, and for invalid arguments' sake, the script calls the adapter itself.
 """
 
 from __future__ import annotations
@@ -9,9 +12,11 @@ from __future__ import annotations
 import re
 
 from xent import dtypes
-from xent.adapters import Adapter
+from xent.adapters import Adapter, load
 from xent.adapters.contract import target_kind_of
 from xent.adapters.source import NEEDS_XENT, literal
+from xent.conformance import implementations
+from xent.conformance.judging.parts import withheld
 from xent.conformance.protocol.case import Case
 from xent.layout import layout
 
@@ -29,21 +34,48 @@ print(adapter.evaluate(arguments, input, target, gradient={gradient}))
 """
 
 
+def of_evidence(id: str, module: str | None, case: Case) -> str:
+    """The script of the implementation with that id; empty where nothing says how to call it.
+
+    It is the installed adapter's of that id, the only one that is imported.
+
+    Args:
+        module: of the adapter that made the evidence, as the evidence says. The script may name another module than an
+            installed one, which isn't imported here.
+    """
+    row = implementations.row(id)
+    if row is not None and module in (None, row.implementation.module):
+        return reproduce(load(row.implementation.module), case)
+    return generic(module, case, case.others) if module else ""
+
+
 def reproduce(adapter: Adapter, case: Case) -> str:
     """The script for this case in the adapter's framework."""
-    template, tensor = adapter.SCRIPT, adapter.TENSOR
-    if template is None or tensor is None:
-        return generic(adapter.module.__name__, case)
-    text: str = template.format(
-        input=_tensor(case.input, tensor, "permute"),
-        target=_tensor(case.target, tensor, "permute"),
-        loss=adapter.source(case.arguments, target_kind_of(case.target)),
+    template, array_of = adapter.SCRIPT, adapter.TENSOR
+    kind = target_kind_of(case.target)
+    missing = withheld(case, adapter.capabilities)
+    others = tuple(name for name in case.others if name not in missing)
+    if template is None or array_of is None:
+        return generic(adapter.module.__name__, case, others)
+    once, each = _halves(template)
+    if others and not each:
+        return generic(adapter.module.__name__, case, others)
+    text: str = once.format(
+        input=_tensor(case.input, array_of, "permute"),
+        target=_tensor(case.target, array_of, "permute"),
+        loss=adapter.source(case.arguments, kind),
     )
+    for name in others:
+        array, arguments = case.target, case.arguments
+        if name == "weight":
+            array, arguments = case.arguments.weight, case.arguments._replace(weight=name)
+        tensor = _tensor(array, array_of, "permute")
+        text += each.format(name=name, tensor=tensor, again=adapter.source(arguments, kind))
     return text
 
 
-def generic(module: str, case: Case) -> str:
-    """The script that calls the adapter's own `evaluate`, of the adapter in the module of that path."""
+def generic(module: str, case: Case, others: tuple[str, ...] = ()) -> str:
+    """The script that calls the own `evaluate` of the adapter in that module. `others`: gradients besides input's."""
     if not _MODULE.fullmatch(module):  # text of a file, which must not become code
         return ""
     array = 'dtypes.from_data({data}, "{dtype}")'
@@ -56,8 +88,15 @@ def generic(module: str, case: Case) -> str:
         label_smoothing=literal(arguments.label_smoothing),
         input=_tensor(case.input, array, "transpose"),
         target=_tensor(case.target, array, "transpose"),
-        gradient=case.gradients if len(case.gradients) > 1 else case.gradient,
+        gradient=("input",) * case.gradient + others if others else case.gradient,
     )
+
+
+def _halves(template: str) -> tuple[str, str]:
+    """What stands in a script once, and what once for each further gradient."""
+    lines = template.splitlines(keepends=True)
+    at = next((number for number, line in enumerate(lines) if "{name}" in line), len(lines))
+    return "".join(lines[:at]), "".join(lines[at:])
 
 
 def _tensor(array: dtypes.Array, template: str, permute: str) -> str:

@@ -82,7 +82,7 @@ def test_show_prints_numbers_bound_and_a_script_that_runs(tmp_path):
     for words in (
         "mine/one",
         "0.6931471806",
-        "tolerances of the print",
+        "tolerances",
         "agrees",
         "the bound",
         "reproduce it in numpy",
@@ -116,13 +116,16 @@ def test_a_vector_that_asks_for_gradients_by_target_and_weight_is_judged_on_them
     assert set(told["implementations"]["numpy"]["record"]["gradients"]) == {"target", "weight"}
 
 
-def test_show_gives_a_clause_and_its_place_and_every_text_letter_by_letter(tmp_path):
+def test_show_gives_a_clause_and_with_clauses_its_text_and_place_and_every_text_letter_by_letter(tmp_path):
     clause = "torch-2.8/loss-indices/none"
     path = vectors(tmp_path / "my.json", {**VECTOR, "note": "w[bold] as [/b] written", "clauses": [clause]})
     xent("run", "--only", "numpy", "--vectors", path, "--out", "out", cwd=tmp_path)
     done = xent("show", "one", "--in", "out", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "w[bold] as [/b] written" in done.stdout
+    assert clause in done.stdout
+    assert clauses.load()[clause].place not in " ".join(done.stdout.split())
+    done = xent("show", "one", "--in", "out", "--clauses", cwd=tmp_path)
     shown = "".join(done.stdout.split())  # a table wraps its cells
     for words in (f"{clause}: ", clauses.load()[clause].text, '(torch-2.8-CrossEntropyLoss.txt, at "Class indices")'):
         assert "".join(words.split()) in shown

@@ -24,7 +24,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 ADAPTER = """
 NAME = "{name}"
 FRAMEWORK = "{framework}"
-capabilities = None
+from xent.capabilities import Capabilities
+capabilities = Capabilities()
 def version():
     print("a framework that talks", end="")
     import {framework}

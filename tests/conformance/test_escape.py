@@ -23,12 +23,27 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from rich.cells import cell_len
+from rich.text import Text
+from sheets import column, exact_record, numbers_of, sheet_of_columns, text_of
 
 from xent.commands import cli
-from xent.conformance.judging.judge import VERDICTS, Verdict
+from xent.conformance.evidence.records import AdapterSource, Raised, Record
+from xent.conformance.judging.verdicts import QUIET, VERDICTS, Verdict
 from xent.conformance.protocol import case_file, limits
 from xent.conformance.protocol.case import ID, Case, digest
-from xent.conformance.report import console, escape, files, junit, markdown, matrix, model, page, terminal
+from xent.conformance.report import (
+    blocks,
+    console,
+    escape,
+    files,
+    junit,
+    markdown,
+    matrix,
+    model,
+    page,
+    sheet,
+    terminal,
+)
 from xent.conformance.report import doctor as rendering
 from xent.conformance.running import doctor
 from xent.spec import Arguments
@@ -169,6 +184,19 @@ def test_a_terminal_gets_no_command(drawn, width):
     assert max(map(cell_len, text.splitlines())) <= width
     for note in matrix.notes(report):
         assert words(escape.line(note)) in words(text)
+    for count in (1, 14):  # few names head columns, many head rows
+        names = [Text(escape.line(name)) for name in (drawn["ids"] * 14)[:count]]
+        columns = [blocks.Column(Text(escape.line(name)), names) for name in [*drawn["reasons"], "agrees"]]
+        for table in blocks.tables(names, columns, width):
+            text = rendered(table, width)
+            assert not FORBIDDEN.search(text)
+            assert max(map(cell_len, text.splitlines())) <= width
+
+
+def rendered(what: Any, width: int) -> str:
+    out = io.StringIO()
+    rich.console.Console(file=out, width=width, no_color=True).print(what)
+    return out.getvalue()
 
 
 @many
@@ -264,7 +292,7 @@ def test_the_page_has_our_elements_only_and_shows_the_rest(drawn):
     for item in report["implementations"]:
         assert all(escape.line(item[name], escape.NAME) in seen for name in ("id", "version", "device", "mode"))
     for row in report["verdicts"]:
-        if row["verdict"] not in ("agrees", "unsupported", "no evidence"):
+        if row["verdict"] not in QUIET:
             assert visible(row["reason"]) in seen
 
 
@@ -317,12 +345,66 @@ def test_texts_without_end_leave_the_matrix_readable(width, letter, tmp_path):
     lines = text.splitlines()
     assert max(map(cell_len, lines)) <= width
     assert len(lines) < 400
-    assert re.search(r"^ class indices +0/2", text, re.MULTILINE)
-    assert re.search(r"^ deviates +2", text, re.MULTILINE)
+    for head, cell in (("version", "2.13.0"), ("deviates", "2"), ("class indices", "0/2")):  # torch is the first
+        assert re.search(rf"^(torch( +native)?|{head}) +{cell}(\s|$)", text, re.MULTILINE), head
     assert "…" in text
     assert len(markdown.render(report)) < 100_000
     assert len(page.render(report)) < 200_000
     files.write(report, tmp_path)
+
+
+def hostile_sheet(drawn: dict[str, Any], *, soft: bool) -> sheet.Sheet:
+    """A case and its evidence in which every text that comes from outside is a drawn one."""
+    tags, cited, (source, note) = tuple(drawn["tags"]), tuple(drawn["clauses"]), drawn["prose"]
+    target = np.full((2, 3), 0.25, np.float32) if soft else np.array([0, 1])
+    asked = ("input", "target", "weight")
+    case = Case(
+        drawn["cases"][0], Arguments(np.ones(3, np.float32), reduction="none"), np.eye(2, 3, dtype=np.float32), target,
+        tags, cited, asked, source=source, note=note,
+    )  # fmt: skip
+    one, two, three = drawn["reasons"][:3]
+    error = Raised(one or "E", two, "forward")
+    records = [
+        exact_record(case, casts=(one, two), kernels=three, ms=1.0),
+        Record(case.id, "error", error=error),
+        Record(case.id, "crash", signal="SIGABRT", stderr=three),
+        Record(case.id, "not-recorded", reason=two),
+        replace(exact_record(case), value=np.full((3, 1), np.nan, np.float64), gradients=None, kernels=one),
+        None,
+    ]
+    labels = [f"{drawn['ids'][0]}{number}" for number, _ in enumerate(records)]
+    adapter = AdapterSource(drawn["kernels"], 64 * "0")
+    found = [column(name, record, id=one or "x", adapter=adapter) for name, record in zip(labels, records, strict=True)]
+    return sheet_of_columns(case, found)
+
+
+@settings(many, max_examples=40)
+@given(drawn=reports, soft=st.booleans())
+@pytest.mark.parametrize("width", [80, 160])
+def test_a_sheet_is_text(drawn, soft, width):
+    shown = hostile_sheet(drawn, soft=soft)
+    text = text_of(shown, width, clauses=soft)
+    assert not FORBIDDEN.search(text)
+    assert max(map(cell_len, numbers_of(text).splitlines())) <= width
+    for said in (shown.case.source, shown.case.note, shown.case.id, *shown.case.tags):
+        assert words(escape.block(said)) in words(text)
+    for one in shown.implementations:
+        if one.verdict.verdict != "agrees":
+            assert words(escape.block(one.verdict.reason)) in words(text)
+    told = strictly(escape.to_json(shown.to_dict()))
+    assert [told["source"], told["case"], told["tags"]] == json.loads(
+        json.dumps([shown.case.source, shown.case.id, list(shown.case.tags)])
+    )
+    assert len(told["implementations"]) == 6
+
+
+@pytest.mark.parametrize("reduction", ["\u3164\u202e", "\x1b[2J", "[bold]x[/bold]"])
+def test_arguments_that_are_refused_are_text_in_the_script_too(reduction):
+    case = Case("a/odd", Arguments(reduction=reduction), np.zeros((2, 3), np.float32), np.array([0, 1]))
+    text = text_of(sheet_of_columns(case, [column("numpy", None)]))
+    assert "import xent.adapters.numpy" in text
+    assert not FORBIDDEN.search(text)
+    assert text.count(repr(reduction).replace("\u3164", r"\u3164")) == 3  # the spec's line, the refusal, the script
 
 
 # What a command prints, from files that hold anything.
@@ -427,7 +509,6 @@ def test_the_doctor_shows_what_a_plug_in_says(width, drawn):
 @given(drawn=st.lists(texts, min_size=3, max_size=3))
 def test_a_console_of_ours_believes_no_text(drawn):
     from rich.table import Table
-    from rich.text import Text
 
     out = io.StringIO()
     ours = console.make(file=out, width=80, no_color=True)

@@ -12,7 +12,8 @@ from xent import dtypes
 from xent.adapters import Capabilities, Entry
 from xent.conformance.evidence.records import Record
 from xent.conformance.judging.answers import Answers, answers
-from xent.conformance.judging.judge import VERDICTS, judge, judge_all
+from xent.conformance.judging.judge import judge, judge_all
+from xent.conformance.judging.verdicts import VERDICTS
 from xent.conformance.protocol.case import Case, Expected
 from xent.spec import Arguments
 

@@ -13,7 +13,7 @@ from judging import INF, a_value, right_answer, verdict_of
 from xent import dtypes
 from xent.conformance.judging.answers import answers
 from xent.conformance.judging.compare import measure
-from xent.conformance.judging.judge import Verdict
+from xent.conformance.judging.verdicts import Verdict
 from xent.conformance.protocol.case import Case
 from xent.spec import Arguments, CrossEntropySpec
 

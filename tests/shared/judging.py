@@ -10,7 +10,8 @@ import xent.reference
 from xent import dtypes
 from xent.adapters import Capabilities
 from xent.conformance.evidence.records import Raised, Record
-from xent.conformance.judging.judge import Verdict, judge
+from xent.conformance.judging.judge import judge
+from xent.conformance.judging.verdicts import Verdict
 from xent.conformance.protocol.case import Case, Expected
 from xent.spec import Arguments, CrossEntropySpec
 
