@@ -6,6 +6,7 @@ An adapter gives the framework's own words as `SCRIPT` (with {input}, {target} a
 
 from __future__ import annotations
 
+import inspect
 import re
 from types import ModuleType
 
@@ -36,9 +37,16 @@ def reproduce(adapter: ModuleType, case: Case) -> str:
     text: str = template.format(
         input=_tensor(case.input, adapter.TENSOR, "permute"),
         target=_tensor(case.target, adapter.TENSOR, "permute"),
-        loss=adapter.source(case.arguments),
+        loss=_source(adapter, case),
     )
     return text
+
+
+def _source(adapter: ModuleType, case: Case) -> str:
+    """The constructor call; of the loss for the case's kind of target, where the framework has one for each."""
+    kind = {"target_kind": "probabilities" if dtypes.is_float(case.target) else "indices"}
+    more = kind if "target_kind" in inspect.signature(adapter.source).parameters else {}
+    return str(adapter.source(case.arguments, **more))
 
 
 def generic(module: str, case: Case) -> str:
