@@ -67,6 +67,8 @@ TABLE = (
     Row("mindspore+xent", "mindspore.ported", "mindspore", "portable", 25),
     Row("oneflow", "oneflow", "oneflow", "eager", 20),
     Row("oneflow+xent", "oneflow.ported", "oneflow", "portable", 10),
+    Row("paddle", "paddle", "paddle", "eager", 8),
+    Row("paddle+xent", "paddle.ported", "paddle", "portable", 10),
     Row("numpy", "numpy", "numpy", "eager", 2),
 )
 _ROWS = {row.id: row for row in TABLE}

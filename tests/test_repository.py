@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-FRAMEWORKS = {"torch", "mindspore", "oneflow"}
+FRAMEWORKS = {"torch", "mindspore", "oneflow", "paddle"}
 LINKED = ("adapters", "conformance", "commands")
 HOUSES = {house: ROOT / house for house in ("xent", *LINKED)}
 
@@ -47,7 +47,7 @@ def test_help_is_quick_and_imports_nothing_heavy():
     code = (
         "import sys\nfrom xent import __main__\nsys.argv[1:] = ['--help']\n"
         "try:\n    __main__.main()\nexcept SystemExit as end:\n    assert end.code in (0, None)\n"
-        "heavy = {'numpy', 'rich', 'jinja2', 'mpmath', 'torch', 'mindspore', 'oneflow'} & set(sys.modules)\n"
+        "heavy = {'numpy', 'rich', 'jinja2', 'mpmath', 'torch', 'mindspore', 'oneflow', 'paddle'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )
     times = []

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 
-@pytest.mark.parametrize("framework", ["torch", "mindspore", "oneflow"])
+@pytest.mark.parametrize("framework", ["torch", "mindspore", "oneflow", "paddle"])
 def test_the_tensor_picks_the_framework(framework, framework_python, native_folder):
     script = native_folder / "check_dispatch.py"
     done = subprocess.run(

@@ -24,7 +24,7 @@ from xent.conformance.running import supervisor
 from xent.spec import Arguments
 
 EXAMPLES = 2000
-FRAMEWORKS = ("torch", "mindspore", "mint", "oneflow")
+FRAMEWORKS = ("torch", "mindspore", "mint", "oneflow", "paddle")
 FINE = {"agrees", "unsupported"}
 LARGE = {"float16": 6e4, "bfloat16": 1e38, "float32": 1e38, "float64": 1e300}
 

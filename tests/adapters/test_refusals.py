@@ -11,7 +11,7 @@ from xent.adapters.portable import checks
 from xent.errors import SpecTypeError
 
 
-@pytest.mark.parametrize("name", ["torch", "mindspore", "mint", "oneflow"])
+@pytest.mark.parametrize("name", ["torch", "mindspore", "mint", "oneflow", "paddle"])
 def test_a_portable_loss_explains_its_refusals(name, native_checks):
     checks = native_checks("mindspore" if name == "mint" else name, "check_refusals.py", name)
     failed = {check: message for check, message in checks.items() if message}

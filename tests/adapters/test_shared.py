@@ -55,11 +55,11 @@ def test_phases_add_up_once_and_name_the_last():
 
 def test_every_installed_adapter_has_the_public_names_and_imports_no_framework():
     assert adapters.names()[0] == "numpy"
-    assert {"numpy", "torch", "mint", "mint-jit", "mindspore", "oneflow"} <= set(adapters.names())
+    assert {"numpy", "torch", "mint", "mint-jit", "mindspore", "oneflow", "paddle"} <= set(adapters.names())
     for name in adapters.names():
         module = adapters.load(name)
         assert [public for public in PUBLIC if not hasattr(module, public)] == []
-    assert not {"torch", "mindspore", "oneflow"} & set(sys.modules)
+    assert not {"torch", "mindspore", "oneflow", "paddle"} & set(sys.modules)
 
 
 def test_an_adapter_loads_by_module_path_too():

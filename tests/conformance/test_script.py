@@ -32,8 +32,8 @@ CASES = [
 ]
 
 
-NATIVE = ["torch", "oneflow", "mindspore", "mint-jit", "mint", "numpy"]
-PORTABLE = ["torch+xent", "oneflow+xent", "mindspore+xent", "mint+xent"]
+NATIVE = ["torch", "oneflow", "mindspore", "mint-jit", "mint", "paddle", "numpy"]
+PORTABLE = ["torch+xent", "oneflow+xent", "mindspore+xent", "mint+xent", "paddle+xent"]
 
 
 @pytest.mark.parametrize("name", NATIVE + PORTABLE)

@@ -291,7 +291,7 @@ def test_the_jit_sample_exists_and_is_within_what_mint_can_run() -> None:
     assert len(unwritten) == 1  # the CPU's kernel leaves ignored rows unwritten there: no number to compare
 
 
-@pytest.mark.parametrize("name", ["torch", "mint", "mindspore", "oneflow"])
+@pytest.mark.parametrize("name", ["torch", "mint", "mindspore", "oneflow", "paddle"])
 def test_every_value_that_a_document_excludes_is_probed(name: str) -> None:
     capabilities = adapters.load(f"xent.adapters.{name}").capabilities
     probes = [case for case in CASES.values() if "capability" in case.tags]
@@ -306,7 +306,7 @@ def test_every_value_that_a_document_excludes_is_probed(name: str) -> None:
 
 def test_each_excluded_dtype_is_probed_alone() -> None:
     """A probe that two entries exclude says nothing about either of them."""
-    for name in ("torch", "mint", "mindspore", "oneflow"):
+    for name in ("torch", "mint", "mindspore", "oneflow", "paddle"):
         capabilities = adapters.load(f"xent.adapters.{name}").capabilities
         probes = tagged("capability")
         alone = set()

@@ -1,4 +1,4 @@
-"""xent.adapters.cross_entropy picks the framework by the tensor: argv[1] is torch, mindspore or oneflow.
+"""xent.adapters.cross_entropy picks the framework by the tensor: argv[1] is torch, mindspore, oneflow or paddle.
 
 And the portable losses have the same arguments, in the same order, and the same text in each.
 """
@@ -15,7 +15,7 @@ from xent.adapters.portable import docs
 
 name = sys.argv[1]
 framework = importlib.import_module(name)
-tensor = {"torch": "tensor", "oneflow": "tensor", "mindspore": "Tensor"}[name]
+tensor = {"torch": "tensor", "oneflow": "tensor", "mindspore": "Tensor", "paddle": "to_tensor"}[name]
 logits = np.array([[0.5, -1.0, 2.0], [1.0, 0.0, -0.5]], dtype=np.float32)
 spec = CrossEntropySpec(np.array([1.0, 0.5, 2.0], np.float32), ignore_index=-1, label_smoothing=0.1)
 
@@ -53,4 +53,4 @@ for portable, text, tensors in (
     found = [p.name if p.default is p.empty else f"{p.name}={p.default}" for p in parameters]
     check(f"{portable.__name__} has the arguments of all", found[: len(tensors) + 5] == tensors + arguments)
     check(f"{portable.__name__} has the text of all", (portable.__doc__ or "").startswith(text))
-check("nothing else was imported", not ({"torch", "mindspore", "oneflow"} - {name}) & set(sys.modules))
+check("nothing else was imported", not ({"torch", "mindspore", "oneflow", "paddle"} - {name}) & set(sys.modules))

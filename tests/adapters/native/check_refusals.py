@@ -1,4 +1,4 @@
-"""What a portable loss refuses, in its own framework: argv[1] is torch, mindspore, mint or oneflow.
+"""What a portable loss refuses, in its own framework: argv[1] is torch, mindspore, mint, oneflow or paddle.
 
 Whatever is no tensor of that framework, for every argument and form of the loss, and the mistakes of shared/mistakes.py
 with their hints.
@@ -31,7 +31,10 @@ os.environ["MS_OM_PATH"] = FOLDER.name
 framework = importlib.import_module(PACKAGE)
 losses = importlib.import_module(f"xent.adapters.{NAME}")
 native = importlib.import_module(f"xent.adapters.{PACKAGE}.native")
-MAKE = {"torch": "torch.as_tensor", "mindspore": "mindspore.Tensor", "oneflow": "oneflow.tensor"}[PACKAGE]
+MAKE = {
+    "torch": "torch.as_tensor", "mindspore": "mindspore.Tensor", "oneflow": "oneflow.tensor",
+    "paddle": "paddle.to_tensor",
+}[PACKAGE]  # fmt: skip
 
 
 UNTOLD = {("oneflow", "ignore_index in 8 bits")}  # its labels are int64 by the time that they are looked at
@@ -214,8 +217,8 @@ def layers_that_do_not_fit_are_explained():
 
 def compiled_it_refuses_alike_and_takes_tensors_afterwards():
     """torch.compile and mindspore.jit: a refusal leaves nothing behind that the next call meets."""
-    if PACKAGE == "oneflow":
-        return  # nn.Graph itself takes nothing but its tensors
+    if PACKAGE in ("oneflow", "paddle"):
+        return  # nn.Graph takes nothing but its tensors; Paddle has no linear_cross_entropy
     prepared = {
         "torch": lambda call: framework.compile(call, backend="eager"),
         "mindspore": lambda call: framework.jit(call),
