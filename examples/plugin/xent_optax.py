@@ -14,13 +14,13 @@ Document: the docstrings and signatures of Optax 0.2.8. Peculiarities, each with
 from __future__ import annotations
 
 import functools
-import importlib
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from xent import dtypes
 from xent.adapters import Capabilities, Entry, Evaluation, phase
+from xent.adapters.framework import framework
 from xent.adapters.gradients import Asked, asked
 from xent.adapters.source import literal
 from xent.spec import Arguments, CrossEntropySpec
@@ -36,6 +36,14 @@ capabilities = Capabilities(
 _LOSSES = {"indices": "softmax_cross_entropy_with_integer_labels", "probabilities": "softmax_cross_entropy"}
 
 
+def _optax() -> Any:
+    return framework("optax", _LOSSES["indices"])
+
+
+def _jax() -> Any:
+    return framework("jax", "nn.one_hot")
+
+
 class Smoothed(NamedTuple):
     """Optax's loss for smoothed labels, as its users write it: ``Smoothed(0.1)(logits, labels, axis=1)``."""
 
@@ -44,9 +52,9 @@ class Smoothed(NamedTuple):
 
     def __call__(self, logits: Any, labels: Any, axis: int = -1, **others: Any) -> Any:
         """One loss for each row. `labels` are class indices, or probabilities where `target_kind` says so."""
-        optax = importlib.import_module("optax")
+        optax = _optax()
         if self.target_kind == "indices":
-            one_hot = importlib.import_module("jax").nn.one_hot
+            one_hot = _jax().nn.one_hot
             labels = one_hot(labels, logits.shape[axis], axis=axis, dtype=logits.dtype)
         return optax.softmax_cross_entropy(
             logits, optax.smooth_labels(labels, self.alpha, axis=axis), axis=axis, **others
@@ -55,17 +63,17 @@ class Smoothed(NamedTuple):
 
 def version() -> str:
     """Optax's version, e.g. ``"0.2.8"``."""
-    return str(importlib.import_module("optax").__version__)
+    return str(_optax().__version__)
 
 
 def device() -> str:
     """Where JAX runs: ``"cpu"``, ``"gpu"`` or ``"tpu"``."""
-    return str(importlib.import_module("jax").default_backend())
+    return str(_jax().default_backend())
 
 
 def prepare() -> None:
     """64-bit numbers, which JAX otherwise makes 32-bit ones of."""
-    importlib.import_module("jax").config.update("jax_enable_x64", True)
+    _jax().config.update("jax_enable_x64", True)
 
 
 def to_native(spec: CrossEntropySpec | Arguments, target_kind: str | None = None) -> Any:
@@ -77,7 +85,7 @@ def to_native(spec: CrossEntropySpec | Arguments, target_kind: str | None = None
 
 
 def _bound(spec: CrossEntropySpec | Arguments, target_kind: str, ignores: bool) -> Any:
-    loss = getattr(importlib.import_module("optax"), _LOSSES[target_kind])
+    loss = getattr(_optax(), _LOSSES[target_kind])
     if spec.label_smoothing != 0:
         loss = Smoothed(spec.label_smoothing, target_kind)
     lacking = _lacking(spec, ignores)
@@ -93,7 +101,7 @@ def _lacking(spec: CrossEntropySpec | Arguments, ignores: bool) -> dict[str, Any
 def from_native(loss: Any) -> CrossEntropySpec:
     """The spec of what `to_native` gives. TypeError for another object, SpecError for what the spec refuses."""
     inner, lacking = (loss.func, loss.keywords) if isinstance(loss, functools.partial) else (loss, {})
-    functions = [getattr(importlib.import_module("optax"), name) for name in _LOSSES.values()]
+    functions = [getattr(_optax(), name) for name in _LOSSES.values()]
     if not isinstance(inner, Smoothed) and inner not in functions:
         raise TypeError(f"loss must be one of optax's {' and '.join(_LOSSES.values())}, got {type(loss).__name__}")
     smoothing = inner.alpha if isinstance(inner, Smoothed) else 0.0
@@ -129,7 +137,7 @@ def evaluate(
     spec: CrossEntropySpec | Arguments, input: dtypes.Array, target: dtypes.Array, *, gradient: Asked
 ) -> Evaluation:
     """Optax's losses of the rows, and the gradients of their sum with respect to input and class probabilities."""
-    jax, names = importlib.import_module("jax"), asked(gradient)
+    jax, names = _jax(), asked(gradient)
     kind = "probabilities" if dtypes.is_float(target) else "indices"
     with phase("construct"):
         loss = _bound(spec, kind, _ignores(spec.ignore_index, target))
