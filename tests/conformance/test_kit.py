@@ -11,6 +11,7 @@ import pytest
 from command import PLUGIN, xent
 
 from xent import adapters
+from xent.adapters.contract import OPTIONAL, REQUIRED
 from xent.conformance import kit
 from xent.conformance.kit.check import PROBES
 from xent.conformance.kit.checks import CHECKS, GUIDE
@@ -311,6 +312,10 @@ def test_an_adapter_of_a_sample_is_asked_for_no_more(tmp_path):
     assert "a tag that no standard case has" in checked(tmp_path, 'SAMPLE = "nobodys"')["value"].words
 
 
+def test_an_option_that_is_none_is_as_good_as_absent(tmp_path):
+    assert faults(checked(tmp_path, "SAMPLE = SCRIPT = TENSOR = None")) == {}
+
+
 def test_a_portable_loss_needs_tensor_where_arrays_are_no_tensors(tmp_path):
     found = checked(tmp_path, 'FRAMEWORK = "rich"\nversion = lambda: "1"')
     assert {name: one.status for name, one in found.items() if one.status != "ok"} == {"portable": "missing"}
@@ -448,8 +453,12 @@ def test_wrong_usage_and_what_cannot_run_have_exit_codes_of_their_own(tmp_path, 
 def test_the_tables_of_both_sides_agree():
     assert tuple(OF_THE_WORKER) == PROBES
     assert set(PROBES) < set(CHECKS)
-    names = {name.name for name in contract.NAMES if name.required}
-    assert names == set(adapters.REQUIRED)
+    assert {name.name for name in contract.NAMES if name.required} == set(REQUIRED)
+    assert {name.name for name in contract.NAMES if not name.required} == {
+        *OPTIONAL,
+        "CrossEntropyLoss",
+        "cross_entropy",
+    }
     assert set(contract.VOCABULARY) == set(vars(adapters.Capabilities()))
 
 

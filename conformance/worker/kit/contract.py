@@ -162,6 +162,8 @@ def _is(name: Name) -> str:
 def _unlike(name: Name, value: Any) -> str:
     """Why a value isn't what the contract says, a clause; "" where it is."""
     if name.kind == "text":
+        if value is None and not name.required:
+            return ""
         if not isinstance(value, str) or not value.strip():
             return f"is {_brief(value)}, not text"
         lacking = [field for field in _FIELDS.get(name.name, ()) if field not in value]
