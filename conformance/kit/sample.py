@@ -139,15 +139,20 @@ def _varied(capabilities: Capabilities) -> Iterator[Asking]:
 
 
 def _with(capabilities: Capabilities, kind: str, field: str, value: Any) -> Case | None:
-    """The plainest case but for this value; None where no call of that kind has one."""
+    """The plainest case but for this value; None where no call of that kind has one.
+
+    Where there can be one, input has the dtype that a weight or probabilities are asked about: mixtures are no matter.
+    """
     base, gradients = plain(capabilities, kind), ("input",)
     indices = kind == "indices"
     if field == "input_dtypes":
         base = replace(base, dtype=value, target_dtype=base.target_dtype if indices else value)
     elif field == "input_ranks":
         base = replace(base, rank=value, shape=None)
-    elif field == ("index_dtypes" if indices else "probability_dtypes"):
+    elif field == "index_dtypes" and indices:
         base = replace(base, target_dtype=value)
+    elif field == "probability_dtypes" and not indices:
+        base = replace(base, target_dtype=value, dtype=_first(capabilities, "input_dtypes", value, base.dtype))
     elif field == "weight_dtypes":
         own = _first(
             capabilities, "input_dtypes", value, base.dtype

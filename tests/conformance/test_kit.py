@@ -304,6 +304,18 @@ def evaluate(spec, input, target, *, gradient):
     assert "index_dtypes int32 is excluded, and gives the right value" in found["excludes"].notes
 
 
+def test_probabilities_and_weights_are_asked_about_in_the_dtype_of_input(tmp_path):
+    body = """
+capabilities = Capabilities(probability_dtypes=Entry(("float32", "float64"), "its manual"))
+def evaluate(spec, input, target, *, gradient):
+    others = [dtypes.name(one) for one in (target, spec.weight) if one is not None and dtypes.is_float(one)]
+    if any(one != dtypes.name(input) for one in others): raise TypeError("of one dtype, please")
+    if dtypes.is_float(target) and input.dtype.itemsize == 2: raise TypeError("no half precision, please")
+    return _numpy.evaluate(spec, input, target, gradient=gradient)
+"""
+    assert faults(checked(tmp_path, body)) == {}
+
+
 def test_an_adapter_of_a_sample_is_asked_for_no_more(tmp_path):
     found = checked(tmp_path, 'SAMPLE = "jit-sample"\nMODE = "jit"')
     assert faults(found) == {}
