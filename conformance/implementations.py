@@ -60,6 +60,8 @@ class Row(NamedTuple):
 TABLE = (
     Row("torch", "torch", "torch", "eager", 5),
     Row("torch+xent", "torch.ported", "torch", "portable", 6),
+    Row("torch-linear", "torch.linear_native", "torch", "linear", 6),
+    Row("torch-linear-chunked", "torch.linear_chunked", "torch", "linear, chunked", 6),
     Row("mint", "mint", "mindspore", "eager", 30),
     Row("mint+xent", "mint.ported", "mindspore", "portable", 25),
     Row("mint-jit", "mint.jit", "mindspore", "jit", 45, "jit-sample"),

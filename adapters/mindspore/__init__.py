@@ -1,6 +1,6 @@
 """mindspore.nn.CrossEntropyLoss, and the portable loss for MindSpore.
 
-``CrossEntropyLoss``, ``cross_entropy`` and ``linear_cross_entropy`` are loaded, and MindSpore with them, when they are
+``CrossEntropyLoss``, ``cross_entropy`` and their linear companions are loaded, and MindSpore with them, when they are
 first asked for.
 """
 
@@ -30,6 +30,7 @@ from .native import (
 
 if TYPE_CHECKING:
     from .linear import linear_cross_entropy
+    from .linear_module import LinearCrossEntropyLoss
     from .portable import CrossEntropyLoss, cross_entropy
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "SCRIPT",
     "TENSOR",
     "CrossEntropyLoss",
+    "LinearCrossEntropyLoss",
     "as_array",
     "as_tensor",
     "as_weight",
@@ -54,4 +56,10 @@ __all__ = [
     "version",
 ]
 
-__getattr__ = on_use(__name__, CrossEntropyLoss="portable", cross_entropy="portable", linear_cross_entropy="linear")
+__getattr__ = on_use(
+    __name__,
+    CrossEntropyLoss="portable",
+    LinearCrossEntropyLoss="linear_module",
+    cross_entropy="portable",
+    linear_cross_entropy="linear",
+)

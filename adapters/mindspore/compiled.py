@@ -101,7 +101,7 @@ def _is_none(value: Any) -> bool:
 _check = mindspore.ops.constexpr(check=False)(_checked)
 _refuse = mindspore.ops.constexpr(check=False)(_refuse_kind)
 _dtype_of_computation = mindspore.ops.constexpr(check=False)(_wide)
-_holds_probabilities = mindspore.ops.constexpr(check=False)(_are_floating)
+floating = mindspore.ops.constexpr(check=False)(_are_floating)
 _are_none = mindspore.ops.constexpr(check=False)(_has_no_places)
 _met_as_none = mindspore.ops.constexpr(check=False)(_is_none)
 
@@ -152,7 +152,7 @@ def _computed(input: Any, target: Any, weight: Any, ignore_index: int, reduction
     scales = None
     if weight is not None:
         scales = weight.to(wide)
-    if _holds_probabilities(target.dtype):
+    if floating(target.dtype):
         labels = target.to(wide)
         classes = None
     else:

@@ -33,11 +33,11 @@ from ..mindspore.native import run
 from .standin import stand_ins
 
 if TYPE_CHECKING:
-    from .portable import CrossEntropyLoss, cross_entropy, linear_cross_entropy
+    from .portable import CrossEntropyLoss, LinearCrossEntropyLoss, cross_entropy, linear_cross_entropy
 
 __all__ = [
-    "FRAMEWORK", "NAME", "TENSOR", "CrossEntropyLoss", "capabilities", "cross_entropy", "device", "evaluate",
-    "from_call", "from_native", "linear_cross_entropy", "prepare", "source", "to_native", "version",
+    "FRAMEWORK", "NAME", "TENSOR", "CrossEntropyLoss", "LinearCrossEntropyLoss", "capabilities", "cross_entropy", "device",
+    "evaluate", "from_call", "from_native", "linear_cross_entropy", "prepare", "source", "to_native", "version",
 ]  # fmt: skip
 
 NAME = "mint"
@@ -109,4 +109,10 @@ def evaluate_on(
     return replace(found, kernels="stand-in" if called else "native")
 
 
-__getattr__ = on_use(__name__, CrossEntropyLoss="portable", cross_entropy="portable", linear_cross_entropy="portable")
+__getattr__ = on_use(
+    __name__,
+    CrossEntropyLoss="portable",
+    LinearCrossEntropyLoss="portable",
+    cross_entropy="portable",
+    linear_cross_entropy="portable",
+)

@@ -4,6 +4,7 @@ operators (mindspore/ascend.py, NEVER RUN there) and whose branch for a CPU runs
 from __future__ import annotations
 
 from ..mindspore.linear import linear_cross_entropy
+from ..mindspore.linear_module import LinearCrossEntropyLoss
 from ..mindspore.portable import CrossEntropyLoss, cross_entropy
 
-__all__ = ["CrossEntropyLoss", "cross_entropy", "linear_cross_entropy"]
+__all__ = ["CrossEntropyLoss", "LinearCrossEntropyLoss", "cross_entropy", "linear_cross_entropy"]

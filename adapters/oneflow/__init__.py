@@ -1,6 +1,7 @@
 """oneflow: the adapter of its own loss, and the portable loss.
 
-``CrossEntropyLoss`` and ``cross_entropy`` are loaded, and oneflow with them, when they are first asked for.
+``CrossEntropyLoss``, ``cross_entropy`` and their linear companions are loaded, and oneflow with them, when they are
+first asked for.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from .native import (
 )
 
 if TYPE_CHECKING:
+    from .linear import linear_cross_entropy
+    from .linear_module import LinearCrossEntropyLoss
     from .portable import CrossEntropyLoss, cross_entropy
 
 __all__ = [
@@ -36,6 +39,7 @@ __all__ = [
     "SCRIPT",
     "TENSOR",
     "CrossEntropyLoss",
+    "LinearCrossEntropyLoss",
     "as_array",
     "as_tensor",
     "as_weight",
@@ -44,9 +48,16 @@ __all__ = [
     "evaluate",
     "from_call",
     "from_native",
+    "linear_cross_entropy",
     "source",
     "to_native",
     "version",
 ]
 
-__getattr__ = on_use(__name__, CrossEntropyLoss="portable", cross_entropy="portable")
+__getattr__ = on_use(
+    __name__,
+    CrossEntropyLoss="portable",
+    LinearCrossEntropyLoss="linear_module",
+    cross_entropy="portable",
+    linear_cross_entropy="linear",
+)

@@ -44,7 +44,7 @@ class CrossEntropyLoss(flow.nn.Module):  # type: ignore[misc, name-defined]  # o
     ) -> None:
         super().__init__()
         spec = checks.arguments(ignore_index, reduction, label_smoothing)
-        _check_weight(weight)
+        check_weight(weight)
         self.register_buffer("weight", weight)
         self.ignore_index = spec.ignore_index
         self.reduction = spec.reduction
@@ -54,7 +54,7 @@ class CrossEntropyLoss(flow.nn.Module):  # type: ignore[misc, name-defined]  # o
     def forward(self, input: Any, target: Any) -> Any:
         """The loss of these logits and this target."""
         spec = checks.arguments(self.ignore_index, self.reduction, self.label_smoothing)
-        return _loss(input, target, self.weight, spec, self.validate)
+        return loss_of(input, target, self.weight, spec, self.validate)
 
     def extra_repr(self) -> str:
         """The arguments, for ``repr``."""
@@ -73,10 +73,10 @@ def cross_entropy(
 ) -> Any:
     spec = checks.arguments(ignore_index, reduction, label_smoothing)
     if validate:
-        _check_weight(weight)
+        check_weight(weight)
     elif weight is not None:
-        _expect_tensor("weight", weight)
-    return _loss(input, target, weight, spec, validate)
+        expect_tensor("weight", weight)
+    return loss_of(input, target, weight, spec, validate)
 
 
 docs.describe(
@@ -90,38 +90,46 @@ docs.describe(
 )
 
 
-def _check_weight(weight: Any) -> None:
+def check_weight(weight: Any) -> None:
     """Raises the SpecError of S1 for what can't be a weight, whatever the input."""
     if weight is None:
         return
-    _expect_tensor("weight", weight)
-    name = _name(weight.dtype)
+    expect_tensor("weight", weight)
+    name = dtype_name(weight.dtype)
     checks.form_of((1, *weight.shape), "float32", (1,), "int64", tuple(weight.shape), name, -100)
     if not weight.is_lazy and not ops.isfinite(weight.to(flow.float32)).all().item():
         checks.refuse_weight(np.asarray(weight.to(flow.float64).numpy()))
 
 
-def _expect_tensor(argument: str, value: Any) -> None:
+def expect_tensor(argument: str, value: Any) -> None:
     if not isinstance(value, flow.Tensor):
         raise checks.kind_error(argument, value, "oneflow.Tensor", "oneflow.tensor")
 
 
-def _name(dtype: Any) -> str:
+def based(tensor: Any) -> Any:
+    """The tensor; a copy where it starts inside of a larger one: detached and reshaped, oneflow reads such a slice from
+    that one's start (measured, 0.9.0)."""
+    return tensor if tensor.is_lazy or tensor.storage_offset() == 0 else tensor.clone()
+
+
+def dtype_name(dtype: Any) -> str:
     """``"float32"``."""
     return str(dtype).split(".")[-1]
 
 
-def _loss(input: Any, target: Any, weight: Any, spec: CrossEntropySpec, validate: bool) -> Any:
-    _expect_tensor("input", input)
-    _expect_tensor("target", target)
+def loss_of(input: Any, target: Any, weight: Any, spec: CrossEntropySpec, validate: bool) -> Any:
+    expect_tensor("input", input)
+    expect_tensor("target", target)
+    input, target = based(input), based(target)
+    weight = None if weight is None else based(weight)
     shape, dtype = tuple(input.shape), input.dtype
     form = checks.cached_form_of(
         shape,
-        _name(dtype),
+        dtype_name(dtype),
         tuple(target.shape),
-        _name(target.dtype),
+        dtype_name(target.dtype),
         None if weight is None else tuple(weight.shape),
-        None if weight is None else _name(weight.dtype),
+        None if weight is None else dtype_name(weight.dtype),
         spec.ignore_index,
     )
     compute = flow.float64 if dtype == flow.float64 else flow.float32
@@ -160,7 +168,7 @@ def _differentiable(problem: Problem, column: Any, ignore_index: int, validate: 
     dtype = problem.x.dtype
 
     def forward(_: Any, x: Any) -> Any:
-        kernel = _kernel(replace(problem, x=x.detach()), column, ignore_index, validate, shape)
+        kernel = kernel_of(replace(problem, x=x.detach()), column, ignore_index, validate, shape)
         kernels.append(kernel)
         result = kernel.problem.reduced(kernel)
         return result if result.dtype == dtype else result.to(dtype)
@@ -177,7 +185,7 @@ def _differentiable(problem: Problem, column: Any, ignore_index: int, validate: 
         return forward(None, problem.x)
 
 
-def _kernel(problem: Problem, column: Any, ignore_index: int, validate: bool, shape: Tuple[int, ...]) -> Kernel:
+def kernel_of(problem: Problem, column: Any, ignore_index: int, validate: bool, shape: Tuple[int, ...]) -> Kernel:
     """The fastest kernel that gives this call its numbers: float32 where nothing is wrong, float64 with care elsewhere.
 
     float64 for sums of large finite numbers must not overflow on the way to an answer that float32 holds (S13). In

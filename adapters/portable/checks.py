@@ -22,7 +22,7 @@ from xent.spec import CrossEntropySpec
 Shape = Tuple[int, ...]
 
 _RULES = {"weight": ("S1", "torch-2.8/weight/size"), "target": ("S6", "torch-2.8/target-indices/dtype")}
-_INPUT_RULE = ("S5", "torch-2.8/input/shape")  # of input and what makes it: hidden, projection, bias
+_INPUT_RULE = ("S5", "torch-2.8/input/shape")  # of input and of the layer: linear_weight, linear_bias
 
 
 class Form(NamedTuple):
@@ -123,17 +123,17 @@ def expect_floating(argument: str, dtype: str) -> None:
         raise _dtype_error(argument, dtype, hints.input_dtype(dtype, None, None, None))
 
 
-def projection_error(argument: str, must: str, received: str, hidden: Shape, projection: Shape) -> SpecValueError:
+def layer_error(argument: str, must: str, received: str, input: Shape, linear_weight: Shape) -> SpecValueError:
     """What to raise where the shapes or dtypes of linear_cross_entropy's layer don't fit each other.
 
     Args:
         argument: the one to blame.
-        must: the rule, ``"must have shape (C, H) with hidden (..., H)"``.
+        must: the rule, ``"must have shape (C, H) with input (..., H)"``.
         received: the forms of all of them.
-        hidden, projection: their shapes.
+        input, linear_weight: their shapes.
     """
     rule, clause = _INPUT_RULE
-    hint = hints.projection_shape(hidden, projection)
+    hint = hints.linear_weight_shape(input, linear_weight)
     message = worded(f"{argument} {must}; got {received}", rule, clause, hint)
     return SpecValueError(message, argument=argument, received=received, rule=rule, clause=clause)
 

@@ -24,6 +24,7 @@ from .native import (
 
 if TYPE_CHECKING:
     from .linear import linear_cross_entropy
+    from .linear_module import LinearCrossEntropyLoss
     from .portable import CrossEntropyLoss, cross_entropy
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "SCRIPT",
     "TENSOR",
     "CrossEntropyLoss",
+    "LinearCrossEntropyLoss",
     "as_array",
     "as_tensor",
     "as_weight",
@@ -46,4 +48,10 @@ __all__ = [
     "version",
 ]
 
-__getattr__ = on_use(__name__, CrossEntropyLoss="portable", cross_entropy="portable", linear_cross_entropy="linear")
+__getattr__ = on_use(
+    __name__,
+    CrossEntropyLoss="portable",
+    LinearCrossEntropyLoss="linear_module",
+    cross_entropy="portable",
+    linear_cross_entropy="linear",
+)

@@ -6,6 +6,7 @@ from typing import Any, Optional, Tuple
 
 from xent.adapters.framework import framework
 from xent.adapters.portable import checks
+from xent.adapters.portable.linear import renamed
 from xent.spec import CrossEntropySpec
 
 from . import composed, context, fused, portable, values
@@ -15,78 +16,84 @@ torch: Any = framework("torch")
 Tensor = Any
 
 _CHUNK = 1 << 23  # logits that are held at a time: 32 MiB of float32
-_LEAST_ROWS = 64  # fewer make the products with projection read it more often than they compute
+_LEAST_ROWS = 64  # fewer make the products with linear_weight read it more often than they compute
 
 
+@renamed
 def linear_cross_entropy(
-    hidden: Tensor,
-    projection: Tensor,
+    input: Tensor,
+    linear_weight: Tensor,
     target: Tensor,
-    weight: Optional[Tensor] = None,
-    ignore_index: int = -100,
-    reduction: str = "mean",
-    label_smoothing: float = 0.0,
     *,
-    bias: Optional[Tensor] = None,
+    linear_bias: Optional[Tensor] = None,
+    weight: Optional[Tensor] = None,
+    reduction: str = "mean",
+    ignore_index: int = -100,
+    label_smoothing: float = 0.0,
     validate: bool = True,
 ) -> Tensor:
-    """``cross_entropy(hidden @ projection.T + bias, target, ...)`` without ever holding those logits.
+    """``cross_entropy(input @ linear_weight.T + linear_bias, target, ...)`` without ever holding those logits.
 
-    Logits and loss are computed in float32 (float64 for float64), whatever hidden's dtype. For ``"mean"`` and ``"sum"``
+    Logits and loss are computed in float32 (float64 for float64), whatever input's dtype. For ``"mean"`` and ``"sum"``
     the gradients come out of the same pass over the chunks; for ``"none"`` a second pass computes the logits again.
     torch.compile, torch.func, derivatives of derivatives, other devices, and gradients with respect to weight or class
     probabilities do hold the logits.
 
     Args:
-        hidden: (..., H), what goes into the layer; any floating dtype.
-        projection: (C, H), the layer's weight.
+        input: (..., H), what goes into the layer; any floating dtype.
+        linear_weight: (C, H), the layer's weight.
         target: class indices of shape (...), or class probabilities (..., C).
-        weight, ignore_index, reduction, label_smoothing, validate: as for `cross_entropy`.
-        bias: (C), the layer's bias, or None.
+        linear_bias: (C), the layer's bias, or None.
+        weight, reduction, ignore_index, label_smoothing, validate: as for `cross_entropy`.
 
     Returns:
-        The loss in hidden's dtype; shape () or, for ``"none"``, (...). Differentiable with respect to hidden,
-        projection and bias.
+        The loss in input's dtype; shape () or, for ``"none"``, (...). Differentiable with respect to input,
+        linear_weight and linear_bias.
 
     Raises:
         SpecError: what S1 to S8 refuse of these arguments and of logits (N, C), and shapes that don't fit each other.
+        SpecTypeError: the old name of an argument beside the new one.
+
+    The signature is that of torch.nn.functional.linear_cross_entropy (torch 2.13) without its options, since the logits
+    always come in chunks, and with validate. Old names give a DeprecationWarning (`portable.linear`).
     """
     values.expect_tensors(
-        ("weight", "bias"), hidden=hidden, projection=projection, target=target, weight=weight, bias=bias
-    )
-    places, classes = _shapes(hidden, projection, bias)
-    rows, flat = hidden.reshape(-1, hidden.shape[-1]), _flat(target, places, classes)
-    plain = context.plain(hidden, projection, target, weight, bias)
+        ("weight", "linear_bias"),
+        input=input, linear_weight=linear_weight, target=target, weight=weight, linear_bias=linear_bias,
+    )  # fmt: skip
+    places, classes = _shapes(input, linear_weight, linear_bias)
+    rows, flat = input.reshape(-1, input.shape[-1]), _flat(target, places, classes)
+    plain = context.plain(input, linear_weight, target, weight, linear_bias)
     recorded = plain and torch.is_grad_enabled()
     if not plain or rows.numel() == 0 or (recorded and _any_requires_grad(target, weight)):
-        logits = _logits(rows, projection, bias, context.computed_in(hidden))
+        logits = _logits(rows, linear_weight, linear_bias, context.computed_in(input))
         arguments = (weight, ignore_index, reduction, label_smoothing)
         value = portable.cross_entropy(logits, flat, *arguments, validate=validate)
     else:
         spec = checks.arguments(ignore_index, reduction, label_smoothing)
         problem = _problem(rows, flat, weight, spec, classes, validate)
-        if recorded and _any_requires_grad(hidden, projection, bias):
-            value = _Linear.apply(rows, projection, bias, problem, reduction)
+        if recorded and _any_requires_grad(input, linear_weight, linear_bias):
+            value = _Linear.apply(rows, linear_weight, linear_bias, problem, reduction)
         else:
-            value, _ = _run(rows, projection, bias, problem, reduction, (False, False, False))
-    return value.reshape(places if reduction == "none" else ()).to(context.result_dtype(hidden))
+            value, _ = _run(rows, linear_weight, linear_bias, problem, reduction, (False, False, False))
+    return value.reshape(places if reduction == "none" else ()).to(context.result_dtype(input))
 
 
-def _shapes(hidden: Tensor, projection: Tensor, bias: Optional[Tensor]) -> Tuple[Any, int]:
-    """(..., ) of hidden, and C. Raises SpecTypeError, SpecValueError."""
-    width = hidden.shape[-1] if hidden.dim() else 0
-    fits = projection.dim() == 2 and projection.shape[1] == width and hidden.dim() > 0
-    if not fits or (bias is not None and tuple(bias.shape) != (projection.shape[0],)):
-        argument = "bias" if fits else "projection"
-        form = "(C)" if fits else "(C, H) with hidden (..., H)"
-        received = f"hidden {tuple(hidden.shape)}, projection {tuple(projection.shape)}"
-        if bias is not None:
-            received += f", bias {tuple(bias.shape)}"
-        shapes = tuple(hidden.shape), tuple(projection.shape)
-        raise checks.projection_error(argument, f"must have shape {form}", received, *shapes)
-    checks.expect_floating("hidden", values.dtype_name(hidden))
-    checks.expect_floating("projection", values.dtype_name(projection))
-    return hidden.shape[:-1], projection.shape[0]
+def _shapes(input: Tensor, linear_weight: Tensor, linear_bias: Optional[Tensor]) -> Tuple[Any, int]:
+    """(..., ) of input, and C. Raises SpecTypeError, SpecValueError."""
+    width = input.shape[-1] if input.dim() else 0
+    fits = linear_weight.dim() == 2 and linear_weight.shape[1] == width and input.dim() > 0
+    if not fits or (linear_bias is not None and tuple(linear_bias.shape) != (linear_weight.shape[0],)):
+        argument = "linear_bias" if fits else "linear_weight"
+        form = "(C)" if fits else "(C, H) with input (..., H)"
+        received = f"input {tuple(input.shape)}, linear_weight {tuple(linear_weight.shape)}"
+        if linear_bias is not None:
+            received += f", linear_bias {tuple(linear_bias.shape)}"
+        shapes = tuple(input.shape), tuple(linear_weight.shape)
+        raise checks.layer_error(argument, f"must have shape {form}", received, *shapes)
+    checks.expect_floating("input", values.dtype_name(input))
+    checks.expect_floating("linear_weight", values.dtype_name(linear_weight))
+    return input.shape[:-1], linear_weight.shape[0]
 
 
 def _flat(target: Tensor, places: Any, classes: int) -> Tensor:
@@ -115,35 +122,35 @@ def _problem(
 
 
 def _run(
-    hidden: Tensor,
-    projection: Tensor,
-    bias: Optional[Tensor],
+    input: Tensor,
+    linear_weight: Tensor,
+    linear_bias: Optional[Tensor],
     problem: Problem,
     reduction: str,
     wanted: Tuple[bool, bool, bool],
     upstream: Any = 1.0,
 ) -> Tuple[Tensor, Tuple[Optional[Tensor], ...]]:
-    """The reduced loss, and the gradients that are wanted of hidden, projection and bias, in the dtype of computation.
+    """The reduced loss and the gradients wanted of input, linear_weight and linear_bias, in the dtype of computation.
 
     Args:
-        hidden: (N, H).
+        input: (N, H).
         upstream: the gradient of what follows with respect to the rows' losses: 1, or (N).
     """
-    dtype = context.computed_in(hidden)
+    dtype = context.computed_in(input)
     gradient = any(wanted)
     with torch.no_grad(), torch.autocast("cpu", enabled=False):
-        narrow = projection.to(dtype)
-        offset = None if bias is None else bias.to(dtype)
-        plan = fused.Plan.of(problem, hidden.shape[:1], reduction, dtype, upstream)
-        each = torch.empty(hidden.shape[:1], dtype=dtype)
-        likes: Any = (hidden, projection, bias)
+        narrow = linear_weight.to(dtype)
+        offset = None if linear_bias is None else linear_bias.to(dtype)
+        plan = fused.Plan.of(problem, input.shape[:1], reduction, dtype, upstream)
+        each = torch.empty(input.shape[:1], dtype=dtype)
+        likes: Any = (input, linear_weight, linear_bias)
         slopes = [torch.zeros(likes[i].shape, dtype=dtype) if wanted[i] else None for i in range(3)]
         step = max(_LEAST_ROWS, _CHUNK // problem.classes)
-        buffer = torch.empty(min(step, len(hidden)), problem.classes, dtype=dtype)
+        buffer = torch.empty(min(step, len(input)), problem.classes, dtype=dtype)
         products = torch.empty(0, dtype=dtype)
-        for start in range(0, len(hidden), step):
+        for start in range(0, len(input), step):
             some = slice(start, start + step)
-            part = hidden[some].to(dtype)
+            part = input[some].to(dtype)
             logits = torch.mm(part, narrow.t(), out=buffer[: len(part)])
             logits = logits if offset is None else logits.add_(offset)
             raw = plan.sweep((some,), logits, logits, gradient, products)
@@ -162,13 +169,13 @@ def _run(
     return plan.reduced(each), tuple(slopes)
 
 
-def _accumulate(slopes: Any, some: slice, rows: Tensor, hidden: Tensor, projection: Tensor) -> None:
-    """Adds what these rows' gradient with respect to their logits means for hidden, projection and bias."""
-    of_hidden, of_projection, of_bias = slopes
-    if of_hidden is not None:
-        torch.mm(rows, projection, out=of_hidden[some])
-    if of_projection is not None:
-        of_projection.addmm_(rows.t(), hidden)
+def _accumulate(slopes: Any, some: slice, rows: Tensor, input: Tensor, linear_weight: Tensor) -> None:
+    """Adds what these rows' gradient with respect to their logits means for input, linear_weight and linear_bias."""
+    of_input, of_weight, of_bias = slopes
+    if of_input is not None:
+        torch.mm(rows, linear_weight, out=of_input[some])
+    if of_weight is not None:
+        of_weight.addmm_(rows.t(), input)
     if of_bias is not None:
         of_bias.add_(rows.sum(0))
 
@@ -178,29 +185,29 @@ class _Linear(torch.autograd.Function):  # type: ignore[misc]  # torch has no ty
 
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, projection: Tensor, bias: Optional[Tensor], problem: Problem, reduction: str
+        ctx: Any, input: Tensor, linear_weight: Tensor, linear_bias: Optional[Tensor], problem: Problem, reduction: str
     ) -> Tensor:
         """The value in the dtype of computation; the gradients too, where one number scales them later."""
         wanted = tuple(ctx.needs_input_grad[:3])
         now = wanted if reduction != "none" else (False, False, False)
-        value, ctx.slopes = _run(hidden, projection, bias, problem, reduction, now)
-        ctx.save_for_backward(hidden, projection, bias, *problem[:4])
+        value, ctx.slopes = _run(input, linear_weight, linear_bias, problem, reduction, now)
+        ctx.save_for_backward(input, linear_weight, linear_bias, *problem[:4])
         ctx.rest, ctx.reduction = problem[4:], reduction
-        ctx.dtypes = tuple(None if tensor is None else tensor.dtype for tensor in (hidden, projection, bias))
+        ctx.dtypes = tuple(None if tensor is None else tensor.dtype for tensor in (input, linear_weight, linear_bias))
         return value
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> Any:
-        """Gradients of hidden, projection and bias."""
+        """Gradients of input, linear_weight and linear_bias."""
         if torch.is_grad_enabled():
             return (*_differentiable(ctx, upstream), None, None)
         factor = 1.0
         if ctx.reduction == "none":
-            hidden, projection, bias, *tensors = ctx.saved_tensors
+            input, linear_weight, linear_bias, *tensors = ctx.saved_tensors
             wanted = tuple(ctx.needs_input_grad[:3])
             problem = Problem(*tensors, *ctx.rest)
-            upstream = upstream.to(context.computed_in(hidden))  # float64 where rows had to be mended
-            _, slopes = _run(hidden, projection, bias, problem, "none", wanted, upstream)
+            upstream = upstream.to(context.computed_in(input))  # float64 where rows had to be mended
+            _, slopes = _run(input, linear_weight, linear_bias, problem, "none", wanted, upstream)
         else:
             if ctx.slopes is None:
                 ctx.saved_tensors  # noqa: B018  # raises torch's own error for a graph that is gone
@@ -218,20 +225,20 @@ class _Linear(torch.autograd.Function):  # type: ignore[misc]  # torch has no ty
 
 def _differentiable(ctx: Any, upstream: Tensor) -> Tuple[Optional[Tensor], ...]:
     """The gradients as functions that autograd can differentiate again."""
-    hidden, projection, bias, *others = ctx.saved_tensors
+    input, linear_weight, linear_bias, *others = ctx.saved_tensors
     wanted = ctx.needs_input_grad[:3]
-    tensors = (hidden, projection, bias)
+    tensors = (input, linear_weight, linear_bias)
     inputs = [tensors[i] for i in range(3) if wanted[i]]
     with torch.enable_grad():
-        logits = _logits(hidden, projection, bias, upstream.dtype)
+        logits = _logits(input, linear_weight, linear_bias, upstream.dtype)
         problem = Problem(*others, *ctx.rest).to(upstream.dtype)
         value = composed.reduced(composed.losses(logits, problem), problem, ctx.reduction)
         slopes = iter(torch.autograd.grad(value, inputs, upstream, create_graph=True))
     return tuple(next(slopes) if want else None for want in wanted)
 
 
-def _logits(hidden: Tensor, projection: Tensor, bias: Optional[Tensor], dtype: Any) -> Tensor:
+def _logits(input: Tensor, linear_weight: Tensor, linear_bias: Optional[Tensor], dtype: Any) -> Tensor:
     """All of them, (N, C), in that dtype."""
-    with torch.autocast(hidden.device.type, enabled=False):
-        offset = None if bias is None else bias.to(dtype)
-        return torch.nn.functional.linear(hidden.to(dtype), projection.to(dtype), offset)
+    with torch.autocast(input.device.type, enabled=False):
+        offset = None if linear_bias is None else linear_bias.to(dtype)
+        return torch.nn.functional.linear(input.to(dtype), linear_weight.to(dtype), offset)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-CHECKS = 20
+CHECKS = 21
 
 
 def test_portable_loss_in_oneflow(native_checks):

@@ -19,7 +19,7 @@ def test_a_portable_loss_explains_its_refusals(name, native_checks):
     assert len(checks) == 7, sorted(checks)
 
 
-@pytest.mark.parametrize("argument", ["input", "target", "weight", "hidden", "projection", "bias"])
+@pytest.mark.parametrize("argument", ["input", "target", "weight", "linear_weight", "linear_bias"])
 def test_the_error_of_another_kind_cites_the_rule_of_its_argument(argument):
     error = checks.kind_error(argument, np.zeros(3, np.float32), "torch.Tensor", "torch.as_tensor")
     rule = {"target": "S6", "weight": "S1"}.get(argument, "S5")

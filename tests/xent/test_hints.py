@@ -90,7 +90,7 @@ def test_a_conversion_goes_through_numpy():
         "torch.as_tensor(weight, dtype=torch.float32) makes one"
     )
     layer = type("Linear", (), {"weight": np.zeros((3, 4))})()
-    assert "projection.weight" in hints.conversion("projection", layer, "torch.as_tensor")
+    assert "linear_weight.weight" in hints.conversion("linear_weight", layer, "torch.as_tensor")
     assert hints.conversion("target", layer, "torch.as_tensor") == ""
 
 
@@ -109,10 +109,10 @@ def test_linear_targets(target, probabilities, says):
     assert says in hint if says else hint == ""
 
 
-def test_a_transposed_projection():
-    assert "transposed" in hints.projection_shape((2, 4), (4, 3))
-    assert hints.projection_shape((2, 4), (3, 5)) == hints.projection_shape((2, 4), (4, 4, 4)) == ""
-    assert hints.projection_shape((), (4, 3)) == ""
+def test_a_transposed_linear_weight():
+    assert "transposed" in hints.linear_weight_shape((2, 4), (4, 3))
+    assert hints.linear_weight_shape((2, 4), (3, 5)) == hints.linear_weight_shape((2, 4), (4, 4, 4)) == ""
+    assert hints.linear_weight_shape((), (4, 3)) == ""
 
 
 shapes = st.lists(st.integers(0, 4), max_size=5).map(tuple)

@@ -12,9 +12,9 @@ from .shapes import (
     index_shape,
     input_dtype,
     linear_target_shape,
+    linear_weight_shape,
     places,
     probability_shape,
-    projection_shape,
     target_dtype,
     weight_dtype,
     weight_length,
@@ -23,6 +23,6 @@ from .shapes import (
 
 __all__ = [
     "conversion", "ignore_index", "index_shape", "input_dtype", "label_smoothing", "labels", "linear_target_shape",
-    "places", "probability_shape", "projection_shape", "reduction", "target_dtype", "weight_dtype", "weight_entry",
+    "linear_weight_shape", "places", "probability_shape", "reduction", "target_dtype", "weight_dtype", "weight_entry",
     "weight_kind", "weight_length", "weight_shape",
 ]  # fmt: skip

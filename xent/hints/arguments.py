@@ -26,7 +26,7 @@ def conversion(argument: str, value: Any, make: str) -> str:
         value: what was given.
         make: what makes the right kind of tensor of lists, numbers and NumPy arrays, as source: ``"numpy.asarray"``.
     """
-    output = argument in ("input", "hidden")
+    output = argument == "input"
     if value is None:
         return "is it missing, or from a function that returns nothing?"
     if isinstance(value, np.ma.MaskedArray):
@@ -44,8 +44,8 @@ def conversion(argument: str, value: Any, make: str) -> str:
         return f"{make}({argument}, dtype={make.split('.')[0]}.float32) makes one"  # also of integers
     if isinstance(value, (list, tuple, numbers.Number, np.ndarray)):
         return f"{make}({argument}) makes one"
-    if argument == "projection" and hasattr(value, "weight"):
-        return "is it the layer? give its weight, projection.weight"
+    if argument == "linear_weight" and hasattr(value, "weight"):
+        return "is it the layer? give its weight, linear_weight.weight"
     for method, call in (("asnumpy", "asnumpy()"), ("detach", "detach().cpu().numpy()"), ("numpy", "numpy()")):
         if hasattr(value, method):
             array = f"{argument}.{call}"

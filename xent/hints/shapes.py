@@ -86,9 +86,9 @@ def linear_target_shape(rows: Shape, classes: int, target: Shape, probabilities:
     return f"{_CAST_LABELS}; {meant}" if meant and probabilities else meant
 
 
-def projection_shape(hidden: Shape, projection: Shape) -> str:
-    """For a projection that doesn't fit hidden (..., H)."""
-    if len(projection) == 2 and hidden and projection[0] == hidden[-1] != projection[1]:
+def linear_weight_shape(input: Shape, linear_weight: Shape) -> str:
+    """For a layer's weight that doesn't fit its input (..., H)."""
+    if len(linear_weight) == 2 and input and linear_weight[0] == input[-1] != linear_weight[1]:
         return "is it transposed? it is the layer's weight, (C, H)"
     return ""
 

@@ -1,4 +1,4 @@
-"""A case for `linear_cross_entropy`: logits that a linear layer gives when its projection is the identity."""
+"""A case for `linear_cross_entropy`: logits that a linear layer gives when its weight is the identity."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MOST_CLASSES = 4096  # the identity has their square
 
 
 def inputs(name, input, target):
-    """hidden (..., C), projection (C, C) and target as the layer takes it, classes last."""
+    """input (..., C), linear_weight (C, C) and target as the layer takes it, classes last."""
     classes = input.shape[min(1, input.ndim - 1)] if input.ndim else 0
     if classes > MOST_CLASSES:
         raise Unavailable(name, "an identity of that size is too large", "")

@@ -16,14 +16,15 @@ def evaluate(spec, input, target, *, gradient):
     with phase("forward"):
         to_native(spec)  # refuses what the layer has no place to refuse
         weight = None if spec.weight is None else as_tensor(mindspore, spec.weight)
-        hidden, projection, target = (as_tensor(mindspore, array) for array in arrays)
+        rows, linear_weight, target = (as_tensor(mindspore, array) for array in arrays)
 
-        def forward(hidden):
+        def forward(rows):
             return linear_cross_entropy(
-                hidden, projection, target, weight, spec.ignore_index, spec.reduction, spec.label_smoothing
-            )
+                rows, linear_weight, target, weight=weight, reduction=spec.reduction, ignore_index=spec.ignore_index,
+                label_smoothing=spec.label_smoothing,
+            )  # fmt: skip
 
         if not gradient:
-            return Evaluation(as_array(mindspore, forward(hidden)))
-        value, slope = mindspore.value_and_grad(forward, 0)(hidden)
+            return Evaluation(as_array(mindspore, forward(rows)))
+        value, slope = mindspore.value_and_grad(forward, 0)(rows)
         return Evaluation(as_array(mindspore, value), layer.classes_second(as_array(mindspore, slope)))

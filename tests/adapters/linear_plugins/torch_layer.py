@@ -16,14 +16,14 @@ def evaluate(spec, input, target, *, gradient):
     with phase("forward"):
         to_native(spec)  # refuses what the layer has no place to refuse
         weight = None if spec.weight is None else as_tensor(torch, spec.weight)
-        hidden, projection, target = (as_tensor(torch, array) for array in arrays)
+        rows, linear_weight, target = (as_tensor(torch, array) for array in arrays)
         result = linear_cross_entropy(
-            hidden.requires_grad_(gradient), projection, target, weight,
-            spec.ignore_index, spec.reduction, spec.label_smoothing,
+            rows.requires_grad_(gradient), linear_weight, target, weight=weight, reduction=spec.reduction,
+            ignore_index=spec.ignore_index, label_smoothing=spec.label_smoothing,
         )  # fmt: skip
         value = as_array(torch, result)
     if not gradient:
         return Evaluation(value)
     with phase("backward"):
-        (slope,) = torch.autograd.grad(result, hidden, torch.ones_like(result))
+        (slope,) = torch.autograd.grad(result, rows, torch.ones_like(result))
         return Evaluation(value, layer.classes_second(as_array(torch, slope)))

@@ -118,7 +118,7 @@ def labels_out_of_range():
         assert np.isnan(slope).all(1).tolist() == [False, True, False, False], slope
         values = cross_entropy(input, target, reduction="none", validate=False).asnumpy()
         assert np.isnan(values).tolist() == [False, True, False, False], values
-        assert np.isnan(linear_cross_entropy(input, logits(5, 5), target, weights(5), validate=False).asnumpy())
+        assert np.isnan(linear_cross_entropy(input, logits(5, 5), target, weight=weights(5), validate=False).asnumpy())
 
 
 def shapes_and_dtypes():
@@ -182,14 +182,19 @@ def gradients_have_gradients():
             np.testing.assert_allclose(second[place], (change * factor).sum().asnumpy() / 2e-5, rtol=1e-5, atol=1e-9)
     penalty = mindspore.grad(lambda x: (mindspore.grad(cross_entropy, 0)(x, target) ** 2).sum())(input)
     assert np.abs(penalty.asnumpy()).max() > 1e-3
-    hidden, projection = logits(3, 2, dtype=np.float64), logits(4, 2, dtype=np.float64)
+    layer = logits(3, 2, dtype=np.float64), logits(4, 2, dtype=np.float64), logits(4, dtype=np.float64)
 
     def inner(loss):
-        return lambda h, p: (mindspore.grad(loss, 0)(h, p) ** 2).sum() + (mindspore.grad(loss, 1)(h, p) ** 2).sum()
+        return lambda *given: sum((mindspore.grad(loss, at)(*given) ** 2).sum() for at in range(3))
 
     product = ops.MatMul(transpose_b=True)
-    got = mindspore.grad(inner(lambda h, p: linear_cross_entropy(h, p, target)), (0, 1))(hidden, projection)
-    want = mindspore.grad(inner(lambda h, p: cross_entropy(product(h, p), target)), (0, 1))(hidden, projection)
+    got, want = (
+        mindspore.grad(inner(loss), (0, 1, 2))(*layer)
+        for loss in (
+            lambda x, w, b: linear_cross_entropy(x, w, target, linear_bias=b),
+            lambda x, w, b: cross_entropy(product(x, w) + b, target),
+        )
+    )
     all_close(got, want, 1e-9)
 
 
@@ -278,7 +283,7 @@ def a_backward_pass_can_run_twice():
 
 
 def linear_is_the_loss_of_the_logits():
-    hidden, projection = logits(37, 16), logits(150, 16)
+    layer = logits(37, 16), logits(150, 16), logits(150)
     linear.CHUNK = 150 * 8
     for reduction, target, smoothing in (
         ("none", indices(150, 37), 0.1),
@@ -287,21 +292,48 @@ def linear_is_the_loss_of_the_logits():
         ("none", probabilities(37, 150), 0.0),
         ("mean", probabilities(37, 150), 0.1),
     ):
-        arguments = (target, weights(150), -100, reduction, smoothing)
+        more = {"weight": weights(150), "reduction": reduction, "label_smoothing": smoothing}
 
-        def chunked(hidden, projection, arguments=arguments):
-            return linear_cross_entropy(hidden, projection, *arguments).sum()
+        def chunked(input, linear_weight, linear_bias=None, target=target, more=more):
+            return linear_cross_entropy(input, linear_weight, target, linear_bias=linear_bias, **more).sum()
 
-        def whole(hidden, projection, arguments=arguments):
-            return cross_entropy(mint.matmul(hidden, projection.T), *arguments).sum()
+        def whole(input, linear_weight, linear_bias=None, target=target, more=more):
+            products = mint.matmul(input, linear_weight.T)
+            return cross_entropy(products if linear_bias is None else products + linear_bias, target, **more).sum()
 
-        (value, slopes), (want, want_slopes) = (
-            mindspore.value_and_grad(function, (0, 1))(hidden, projection) for function in (chunked, whole)
-        )
-        close(value, want, 2e-5)
-        all_close(slopes, want_slopes, 2e-4)  # logits of some 100, summed in two orders: 1e-5 each, over 37 rows
-    compiled = mindspore.jit(linear_cross_entropy)(hidden, projection, indices(150, 37, ignored=False))
-    assert compiled.shape == ()
+        for count in (2, 3):  # without a bias, and with one
+            found = [
+                mindspore.value_and_grad(function, tuple(range(count)))(*layer[:count]) for function in (chunked, whole)
+            ]
+            (value, slopes), (want, want_slopes) = found
+            close(value, want, 2e-5)
+            all_close(slopes, want_slopes, 2e-4)  # logits of some 100, summed in two orders: 1e-5 each, over 37 rows
+    labels = indices(150, 37)
+
+    def loss(input, linear_weight, linear_bias):
+        return linear_cross_entropy(input, linear_weight, labels, linear_bias=linear_bias, label_smoothing=0.1)
+
+    function = mindspore.value_and_grad(loss, (0, 1, 2))
+    (value, slopes), (want, want_slopes) = mindspore.jit(function)(*layer), function(*layer)
+    close(value, want, 2e-5)
+    all_close(slopes, want_slopes, 2e-4)
+
+
+def linear_takes_dtypes_that_differ():
+    """Computed in float32: its gradients have the dtype of what they are the gradients of, compiled too."""
+    input, linear_weight, linear_bias = logits(20, 8, dtype=np.float16), logits(11, 8), logits(11)
+    target = indices(11, 20)
+    wide = linear_cross_entropy(input.astype(mindspore.float32), linear_weight, target, linear_bias=linear_bias)
+
+    def loss(input, linear_weight, linear_bias):
+        return linear_cross_entropy(input, linear_weight, target, linear_bias=linear_bias)
+
+    function = mindspore.value_and_grad(loss, (0, 1, 2))
+    for call in (function, mindspore.jit(function)):
+        value, slopes = call(input, linear_weight, linear_bias)
+        assert value.dtype == mindspore.float16
+        assert abs(float(value.asnumpy()) - float(wide.asnumpy())) < 2e-3 * float(wide.asnumpy())
+        assert [str(slope.dtype) for slope in slopes] == ["Float16", "Float32", "Float32"], slopes
 
 
 def linear_never_holds_all_logits():
@@ -393,6 +425,7 @@ run(
     the_kernels_in_float32_match_the_composition,
     a_backward_pass_can_run_twice,
     linear_is_the_loss_of_the_logits,
+    linear_takes_dtypes_that_differ,
     linear_never_holds_all_logits,
     linear_refuses_what_does_not_fit,
     the_branch_for_ascend,

@@ -13,7 +13,7 @@ from adapter_checks import raised, run, same
 from xent import dtypes, reference
 from xent.adapters.oneflow import CrossEntropyLoss, as_array, as_tensor, cross_entropy, fused
 from xent.adapters.oneflow.layouts import Planes, Rows
-from xent.adapters.oneflow.portable import _kernel
+from xent.adapters.oneflow.portable import kernel_of
 from xent.adapters.oneflow.problem import Problem
 from xent.adapters.oneflow.shifted import Shifted
 from xent.conformance.judging import bound
@@ -170,7 +170,7 @@ def _kernel_of(input, target, weight=None, smoothing=0.0):
     layout = Rows(x) if input.ndim == 2 else Planes(x)
     weight = None if weight is None else tensor(weight)
     call = Problem(x, layout, None, None, weight, "mean", smoothing, False)
-    return _kernel(call, tensor(target).reshape(*layout.column), -100, True, input.shape)
+    return kernel_of(call, tensor(target).reshape(*layout.column), -100, True, input.shape)
 
 
 class Model(oneflow.nn.Module):
@@ -367,6 +367,24 @@ def arguments_are_left_as_they_came():
                 same(left.numpy().tobytes(), came.tobytes(), f"{shape} {kind}")
 
 
+def slices_of_larger_tensors_are_read_where_they_start():
+    """A batch that is cut out of a tensor in memory: input, target and weight alike."""
+    for shape in ((12, 5), (160, 300), (160, 100), (32, 40, 20)):
+        for kind in ("indices", "probabilities"):
+            for smoothing in (0.0, 0.1):
+                input, target, weight = problem(shape, kind)
+                half, both = shape[0] // 2, np.concatenate((weight[::-1], weight))
+                whole = tensor(input).requires_grad_(True)
+                loss = cross_entropy(
+                    whole[half:], tensor(target)[half:], tensor(both)[len(weight) :], label_smoothing=smoothing
+                )
+                loss.backward()
+                spec = CrossEntropySpec(weight, label_smoothing=smoothing)
+                value, slope = answers(spec, np.ascontiguousarray(input[half:]), np.ascontiguousarray(target[half:]))
+                same(float(loss.numpy()), float(value), f"{shape} {kind} {smoothing}")
+                np.testing.assert_array_equal(whole.grad.numpy()[half:], slope, err_msg=f"{shape} {kind} {smoothing}")
+
+
 def without_gradients_none_is_prepared():
     input, target, _ = problem((6, 5))
     assert not CrossEntropyLoss()(tensor(input), tensor(target)).requires_grad
@@ -404,6 +422,7 @@ if __name__ == "__main__":
         a_graph_that_is_kept_can_be_run_again,
         small_calls_can_be_differentiated_twice,
         arguments_are_left_as_they_came,
+        slices_of_larger_tensors_are_read_where_they_start,
         without_gradients_none_is_prepared,
         sure_predictions_never_lose_below_zero,
     )

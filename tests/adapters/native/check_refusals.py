@@ -48,9 +48,12 @@ ARRAYS = {
     "input": np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3),
     "target": np.array([0, 1]),
     "weight": np.ones(3, np.float32),
-    "hidden": np.linspace(-1, 1, 8, dtype=np.float32).reshape(2, 4),
-    "projection": np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4),
-    "bias": np.ones(3, np.float32),
+}
+LAYER = {
+    **ARRAYS,
+    "input": np.linspace(-1, 1, 8, dtype=np.float32).reshape(2, 4),
+    "linear_weight": np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4),
+    "linear_bias": np.ones(3, np.float32),
 }
 
 
@@ -62,22 +65,15 @@ def function(input, target, weight, **more):
     return losses.cross_entropy(input, target, weight, **more)
 
 
-def linear(hidden, projection, target, weight, **more):
-    return losses.linear_cross_entropy(hidden, projection, target, weight, **more)
-
-
-def with_bias(hidden, projection, target, bias):
-    return losses.linear_cross_entropy(hidden, projection, target, bias=bias)
+def linear(input, linear_weight, target, linear_bias, weight, **more):
+    return losses.linear_cross_entropy(input, linear_weight, target, linear_bias=linear_bias, weight=weight, **more)
 
 
 def forms():
-    """(call, names of its tensors): every way into the losses."""
-    yield module, ("input", "target", "weight")
-    yield function, ("input", "target", "weight")
-    if hasattr(losses, "linear_cross_entropy"):
-        yield linear, ("hidden", "projection", "target", "weight")
-        if PACKAGE == "torch":
-            yield with_bias, ("hidden", "projection", "target", "bias")
+    """(call, its tensors by name): every way into the losses."""
+    yield module, ARRAYS
+    yield function, ARRAYS
+    yield linear, {name: LAYER[name] for name in ("input", "linear_weight", "target", "linear_bias", "weight")}
 
 
 def pretended(package, method, array):
@@ -108,16 +104,16 @@ def foreigners():
 
 
 def what_is_no_tensor_is_named_with_its_argument_and_the_way_to_one():
-    for call, names in forms():
-        right = [tensor(ARRAYS[name]) for name in names]
+    for call, arrays in forms():
+        right = [tensor(array) for array in arrays.values()]
         assert xent.adapters.framework_of(call(*right)) == PACKAGE
-        for at, name in enumerate(names):
+        for at, name in enumerate(arrays):
             others = list(foreigners())
-            if name not in ("weight", "bias"):
+            if name not in ("weight", "linear_bias"):
                 others.append((lambda array: None, "builtins.NoneType", ("is it missing",)))
             for other, kind, says in others:
-                wrong = [*right[:at], other(ARRAYS[name]), *right[at + 1 :]]
-                for more in ({}, {"validate": False}) if call is not with_bias else ({},):
+                wrong = [*right[:at], other(arrays[name]), *right[at + 1 :]]
+                for more in ({}, {"validate": False}):
                     error = raised(call, *wrong, **more)
                     what = f"{call.__name__} {name} {more}: {error!r}"
                     assert type(error) is SpecTypeError, what
@@ -191,26 +187,23 @@ def a_loss_made_of_input_and_target_says_where_they_go():
 
 
 def layers_that_do_not_fit_are_explained():
-    if not hasattr(losses, "linear_cross_entropy"):
-        return
-    hidden, projection, target = (tensor(ARRAYS[name]) for name in ("hidden", "projection", "target"))
-    transposed = tensor(np.ascontiguousarray(ARRAYS["projection"].T))
-    whole = tensor(ARRAYS["hidden"].astype(np.int64))
-    layer = types.SimpleNamespace(weight=projection)
-    for arguments, name, says in (
-        ((hidden, transposed, target), "projection", ("is it transposed?", "(C, H)")),
-        ((hidden, layer, target), "projection", ("projection.weight",)),
-        (
-            (whole, projection if PACKAGE == "torch" else tensor(np.ones((3, 4), np.int64)), target),
-            "hidden",
-            ("float32",),
-        ),
-        ((hidden, projection, tensor(np.zeros((2, 1), np.int64))), "target", ("squeeze target to shape (2,)",)),
-        ((hidden, projection, tensor(np.zeros((2, 3), np.int64))), "target", ("one-hot",)),
-        ((hidden, projection, tensor(np.zeros(2, np.float32))), "target", ("cast to an integer dtype",)),
-        ((hidden, projection, tensor(np.array([1, 3]))), "target", ("labels seem to count from 1",)),
+    input, linear_weight, target = (tensor(LAYER[name]) for name in ("input", "linear_weight", "target"))
+    transposed = tensor(np.ascontiguousarray(LAYER["linear_weight"].T))
+    whole = tensor(LAYER["input"].astype(np.int64))
+    layer = types.SimpleNamespace(weight=linear_weight)
+    bias = {"linear_bias": tensor(np.ones(4, np.float32))}
+    for arguments, more, name, says in (
+        ((input, transposed, target), {}, "linear_weight", ("is it transposed?", "(C, H)")),
+        ((input, layer, target), {}, "linear_weight", ("linear_weight.weight",)),
+        ((input, linear_weight, target), bias, "linear_bias", ("must have shape (C)", "linear_bias (4,)")),
+        ((whole, linear_weight, target), {}, "input", ("float32",)),
+        ((input, tensor(np.ones((3, 4), np.int64)), target), {}, "linear_weight", ("float32",)),
+        ((input, linear_weight, tensor(np.zeros((2, 1), np.int64))), {}, "target", ("squeeze target to shape (2,)",)),
+        ((input, linear_weight, tensor(np.zeros((2, 3), np.int64))), {}, "target", ("one-hot",)),
+        ((input, linear_weight, tensor(np.zeros(2, np.float32))), {}, "target", ("cast to an integer dtype",)),
+        ((input, linear_weight, tensor(np.array([1, 3]))), {}, "target", ("labels seem to count from 1",)),
     ):
-        error = raised(losses.linear_cross_entropy, *arguments)
+        error = raised(losses.linear_cross_entropy, *arguments, **more)
         assert isinstance(error, SpecError), repr(error)
         same((error.argument, parts_missing(str(error), says)), (name, ()), repr(error))
 
@@ -223,19 +216,19 @@ def compiled_it_refuses_alike_and_takes_tensors_afterwards():
         "torch": lambda call: framework.compile(call, backend="eager"),
         "mindspore": lambda call: framework.jit(call),
     }[PACKAGE]
-    for call, names in (
-        (losses.cross_entropy, ("input", "target", "weight")),
-        (losses.linear_cross_entropy, ("hidden", "projection", "target", "weight")),
+    for call, arrays in (
+        (losses.cross_entropy, ARRAYS),
+        (losses.linear_cross_entropy, LAYER),
     ):
         compiled = prepared(call)
-        right = [tensor(ARRAYS[name]) for name in names]
-        for at, name in enumerate(names):
-            for wrong in (ARRAYS[name], ARRAYS[name].tolist()):
-                error = raised(compiled, *right[:at], wrong, *right[at + 1 :])
+        right = {name: tensor(array) for name, array in arrays.items()}
+        for name, array in arrays.items():
+            for wrong in (array, array.tolist()):
+                error = raised(compiled, **{**right, name: wrong})
                 assert type(error) is SpecTypeError, (name, repr(error))
                 same(error.argument, name, repr(error))
                 assert type(wrong).__name__ in str(error), error
-            compiled(*right)
+            compiled(**right)
 
 
 if __name__ == "__main__":

@@ -227,7 +227,7 @@ def chunks_of_linear_are_the_whole():
                     leaves = [tensor.to(dtype).requires_grad_() for tensor in tensors]
                     arguments = {"reduction": reduction, "label_smoothing": smoothing, "weight": weight}
                     loss = linear_cross_entropy(
-                        leaves[0], leaves[1], target, bias=leaves[2] if bias else None, **arguments
+                        leaves[0], leaves[1], target, linear_bias=leaves[2] if bias else None, **arguments
                     )
                     same(loss.dtype, dtype)
                     found.append(
