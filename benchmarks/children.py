@@ -133,7 +133,7 @@ def _attempt(
 def _given_up(job: Job, ended: str) -> list[dict[str, Any]]:
     if job.what == plan.MEMORY:
         return [{"what": plan.MEMORY, "sides": {job.side: {"reason": ended}}}]
-    sides = plan.sides(job.variant)
+    sides = plan.sides(job.framework, job.variant)
     return [{"what": what, "sides": {side: {"reason": ended} for side in sides}} for what in (plan.FORWARD, plan.BOTH)]
 
 

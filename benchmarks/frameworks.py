@@ -6,6 +6,7 @@ when it returns: MindSpore runs synchronously (its adapter's `prepare`), oneflow
 
 from __future__ import annotations
 
+import os
 from typing import Any, Callable, Dict, Tuple
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from xent import adapters
 
 from .inputs import Inputs
+from .plan import TORCHS_SIDES
 
 Tensors = Tuple[Any, ...]
 Function = Callable[..., Any]
@@ -48,12 +50,16 @@ class Framework:
         if name == "linear":
             return lambda *tensors: self.adapter.linear_cross_entropy(*tensors, target)
         if name == "logits":
-            return lambda hidden, projection: self.adapter.cross_entropy(self._product(hidden, projection), target)
+            return lambda rows, weight: self.adapter.cross_entropy(self._product(rows, weight), target)
         if inputs.weight is not None:
             arguments["weight"] = inputs.weight
         cls = self.module.nn.CrossEntropyLoss if name == "native" else self.adapter.CrossEntropyLoss
         loss = cls(**arguments)
         return lambda logits: loss(logits, target)
+
+    def compiles(self, side: str) -> bool:
+        """Whether that side is compiled, for the shapes that it is called with, when it is first called."""
+        return False
 
     def forward(self, function: Function, tensors: Tensors) -> Call:
         """A call that computes the loss alone, of tensors that need no gradient."""
@@ -74,8 +80,8 @@ class Framework:
     def _tensor(self, array: Any) -> Any:
         raise NotImplementedError
 
-    def _product(self, hidden: Any, projection: Any) -> Any:
-        return hidden @ projection.T
+    def _product(self, rows: Any, weight: Any) -> Any:
+        return rows @ weight.T
 
 
 class Torch(Framework):
@@ -86,6 +92,31 @@ class Torch(Framework):
     def facts(self) -> Dict[str, Any]:
         """With torch's own count of threads."""
         return {**super().facts(), "threads": self.module.get_num_threads()}
+
+    def side(self, name: str, inputs: Inputs) -> Function:
+        """See Framework. And torch's own layer with its loss: AttributeError before 2.13."""
+        if name not in TORCHS_SIDES:
+            return super().side(name, inputs)
+        torch, target = self.module, inputs.target
+        loss = torch.nn.functional.linear_cross_entropy
+        if name == "torch":
+            return lambda rows, weight: loss(rows, weight, target)
+        if name == "torch-chunked":
+            options = torch.nn.LinearCrossEntropyOptions()
+            return lambda rows, weight: loss(rows, weight, target, options=options)
+        # What is compiled goes away with this process's folder, and no other process stays to compile more.
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = os.path.join(os.getcwd(), "compiled")
+        os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"
+        torch._dynamo.reset()
+
+        def composed(rows: Any, weight: Any) -> Any:
+            return torch.nn.functional.cross_entropy(torch.nn.functional.linear(rows, weight), target)
+
+        return torch.compile(composed, dynamic=False)  # type: ignore[no-any-return]  # torch has no types here
+
+    def compiles(self, side: str) -> bool:
+        """See Framework."""
+        return side == "torch-compiled"
 
     def forward(self, function: Function, tensors: Tensors) -> Call:
         """See Framework."""

@@ -15,7 +15,7 @@ class Inputs(NamedTuple):
     """What one loss is called with.
 
     Attributes:
-        differentiable: the logits (N, C, ...), or hidden (N, H) and projection (C, H); float32.
+        differentiable: the logits (N, C, ...), or a layer's input (N, H) and its weight (C, H); float32.
         target: class indices (int64), or class probabilities (float32).
         weight: (C), float32, or None.
         arguments: ignore_index and label_smoothing where they are not the defaults.
@@ -32,9 +32,9 @@ def make(shape: Tuple[int, ...], variant: str) -> Inputs:
     random = np.random.RandomState(20261122)
     if variant == LINEAR:
         rows, width, classes = shape
-        projection = _normal(random, (classes, width), width**-0.5)
+        layer = _normal(random, (classes, width), width**-0.5)
         target = random.randint(0, classes, rows).astype(np.int64)
-        return Inputs((_normal(random, (rows, width), 3.0), projection), target, None, {})
+        return Inputs((_normal(random, (rows, width), 3.0), layer), target, None, {})
     classes = shape[1] if len(shape) > 1 else shape[0]
     places = shape[:1] + shape[2:] if len(shape) > 1 else ()
     logits = (_normal(random, shape, 3.0),)

@@ -75,7 +75,7 @@ def _times(framework: Framework, job: Job) -> Iterator[Dict[str, Any]]:
     for what in (plan.FORWARD, plan.BOTH):
         found: Dict[str, Side] = {}
         calls: Dict[str, Call] = {}
-        for side in plan.sides(job.variant):
+        for side in plan.sides(job.framework, job.variant):
             if side in job.barred:
                 found[side] = {"reason": job.barred[side]}
                 continue
@@ -116,6 +116,8 @@ def _memory(framework: Framework, job: Job) -> Iterator[Dict[str, Any]]:
 def _extra(framework: Framework, job: Job, sizes: Any) -> int:
     """One forward and backward pass, after one of the same kind on next to nothing: kernels and threads stay loaded.
 
+    What is compiled for its shapes has run on the same ones before: compiling takes memory too.
+
     Raises:
         ValueError: the framework's own pool hides a call as small as this.
     """
@@ -127,6 +129,8 @@ def _extra(framework: Framework, job: Job, sizes: Any) -> int:
         call = framework.both(framework.side(job.side, made), made.differentiable)
         if small:
             framework.number(call())
+    if framework.compiles(job.side):
+        framework.number(call())
     return memory.extra_peak(call)
 
 

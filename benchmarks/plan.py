@@ -11,11 +11,12 @@ FORWARD, BOTH, MEMORY = "forward", "forward+backward", "memory"
 
 LINEAR = "linear"
 LINEAR_SHAPE = "2048x512x32000"  # N x H x C
-LINEAR_FRAMEWORKS = ("torch", "mindspore")
 
 # The first two are compared, the second to the first. A copy of the logits is the limit: each has to read all of them.
 SIDES = ("native", "portable", "copy")
+# The logits and their portable loss, and the loss that never holds them; torch's own stand beside these.
 LINEAR_SIDES = ("logits", "linear")
+TORCHS_SIDES = ("torch", "torch-chunked", "torch-compiled")
 
 
 class Effort(NamedTuple):
@@ -39,7 +40,7 @@ class Effort(NamedTuple):
 
 
 FULL = Effort(1.0, 5, 5000, 1000 * 1000, 32000, 180.0)
-QUICK = Effort(0.02, 3, 20, 500 * 1000, 32000, 60.0)
+QUICK = Effort(0.02, 3, 20, 500 * 1000, 32000, 120.0)
 QUICK_SHAPES = ("8x5", "256x2000", "4x10x256")
 QUICK_LINEAR_SHAPE = "64x16x500"
 
@@ -94,21 +95,22 @@ def logits(shape: str, variant: str) -> Tuple[int, ...]:
     return (sizes[0], sizes[2]) if variant == LINEAR else sizes
 
 
-def sides(variant: str) -> Tuple[str, ...]:
+def sides(framework: str, variant: str) -> Tuple[str, ...]:
     """What stands side by side."""
-    return LINEAR_SIDES if variant == LINEAR else SIDES
+    if variant != LINEAR:
+        return SIDES
+    return LINEAR_SIDES + TORCHS_SIDES if framework == "torch" else LINEAR_SIDES
 
 
 def jobs(framework: str, shapes: Sequence[str], linear: Sequence[str], effort: Effort) -> List[Job]:
     """All that is to be measured in one framework; `linear` holds shapes N x H x C."""
-    cases = [(shape, variant) for shape in shapes for variant in VARIANTS]
-    if framework in LINEAR_FRAMEWORKS:
-        cases += [(shape, LINEAR) for shape in linear]
+    cases = [(shape, variant) for shape in shapes for variant in VARIANTS] + [(shape, LINEAR) for shape in linear]
     found = []
     for shape, variant in cases:
         found.append(Job(framework, shape, variant, "time", "", effort, {}))
         if _memory(shape, variant, effort):
-            found += [Job(framework, shape, variant, MEMORY, side, effort, {}) for side in sides(variant)[:2]]
+            measured = (side for side in sides(framework, variant) if side != "copy")
+            found += [Job(framework, shape, variant, MEMORY, side, effort, {}) for side in measured]
     return found
 
 

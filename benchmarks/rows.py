@@ -43,13 +43,17 @@ class Row:
     @property
     def ratio(self) -> float | None:
         """The first side's amount over the second's: above 1 the second is faster, or smaller."""
-        first, second = (self.amount(side) for side in plan.sides(self.variant)[:2])
+        return self.against(plan.sides(self.framework, self.variant)[0])
+
+    def against(self, other: str) -> float | None:
+        """That side's amount over the second's."""
+        first, second = self.amount(other), self.amount(plan.sides(self.framework, self.variant)[1])
         return first / second if first and second else None  # 0: less memory than can be told
 
     @property
     def copies(self) -> float | None:
         """The second side's time in copies of the logits; None where there is no copy."""
-        second, copy = self.amount(plan.sides(self.variant)[1]), self.amount("copy")
+        second, copy = self.amount(plan.sides(self.framework, self.variant)[1]), self.amount("copy")
         return second / copy if second is not None and copy else None
 
     @property
@@ -70,8 +74,8 @@ class Row:
         """What the numbers don't say: sides that weren't measured, and losses that aren't the same."""
         notes = [f"{side}: {found['reason']}" for side, found in self.sides.items() if "reason" in found]
         values = [float(found["value"]) for found in self.sides.values() if "value" in found]
-        if len(values) == 2 and not math.isclose(*values, rel_tol=_SAME):
-            notes.append(f"the losses differ: {values[0]:.6g} and {values[1]:.6g}")
+        if any(not math.isclose(values[0], value, rel_tol=_SAME) for value in values[1:]):
+            notes.append(f"the losses differ: {' and '.join(f'{value:.6g}' for value in values)}")
         return notes
 
     def to_dict(self) -> dict[str, Any]:

@@ -13,6 +13,11 @@ from . import plan
 from .rows import Results, Row
 
 MET, MISSED = "✓", "✗"
+_TORCHS = {
+    "torch": "its linear_cross_entropy",
+    "torch-chunked": "the same in chunks",
+    "torch-compiled": "linear and cross_entropy, compiled",
+}
 
 
 class Table(NamedTuple):
@@ -32,11 +37,13 @@ def faster(ratio: float | None) -> str:
     return f"{_short(ratio)}x faster" if ratio > 1 else f"{_short(1 / ratio)}x slower"
 
 
-def share(row: Row | None) -> str:
-    """The second side's extra memory, of the first's, and both in sizes of the logits: ``"26 % (0.9 : 3.5)"``."""
+def share(row: Row | None, other: str = "") -> str:
+    """The second side's extra memory, of the first's or another's, and both in sizes of the logits: ``"26 % (0.9 :
+    3.5)"``."""
     if row is None:
         return ""
-    first, second = (row.amount(side) for side in plan.sides(row.variant)[:2])
+    sides = plan.sides(row.framework, row.variant)
+    first, second = row.amount(other or sides[0]), row.amount(sides[1])
     size = 4
     for dimension in plan.logits(row.shape, row.variant):
         size *= dimension
@@ -130,6 +137,20 @@ def _linear(results: Results) -> Iterator[Table]:
                 lines.append((_title(results, framework), shape, *times, share(memory)))
     if lines:
         yield Table("linear_cross_entropy against computing the logits and their portable loss", header, lines)
+        yield from _torchs(results)
+
+
+def _torchs(results: Results) -> Iterator[Table]:
+    """The same next to torch's own."""
+    header = ("against", "N x H x C", "forward", "forward+backward", "extra memory (in logits)")
+    lines = []
+    for shape in dict.fromkeys(row.shape for row in results.rows if row.variant == plan.LINEAR):
+        rows = [results.find("torch", shape, plan.LINEAR, what) for what in (plan.FORWARD, plan.BOTH, plan.MEMORY)]
+        for side, name in _TORCHS.items() if rows[1] or rows[2] else ():
+            times = (faster(row.against(side)) if row else "" for row in rows[:2])
+            lines.append((name, shape, *times, share(rows[2], side)))
+    if lines:
+        yield Table(f"linear_cross_entropy against what {_title(results, 'torch')} has itself", header, lines)
 
 
 def _measured(results: Results) -> list[str]:

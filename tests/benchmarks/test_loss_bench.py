@@ -39,11 +39,12 @@ def test_a_quick_run_measures_everything_that_is_planned(framework, framework_py
     found = json.loads((tmp_path / "loss.json").read_bytes())
     planned = {(shape, variant, what) for shape in plan.QUICK_SHAPES for variant in VARIANTS for what in TIMES}
     planned.add(("256x2000", "plain", "memory"))
-    if framework != "oneflow":
-        planned |= {("64x16x500", "linear", what) for what in (*TIMES, "memory")}
+    planned |= {("64x16x500", "linear", what) for what in (*TIMES, "memory")}
     assert sorted((row["shape"], row["variant"], row["what"]) for row in found["rows"]) == sorted(planned)
     for row in found["rows"]:
         sides = {"logits", "linear"} if row["variant"] == "linear" else {"native", "portable", "copy"}
+        if row["variant"] == "linear" and framework == "torch":
+            sides |= {"torch", "torch-chunked", "torch-compiled"}
         assert set(row["sides"]) == sides - ({"copy"} if row["what"] == "memory" else set()), row
         for side in row["sides"].values():
             if framework == "oneflow" and row["what"] == "memory":
@@ -109,6 +110,28 @@ def test_memory_is_told_as_a_share_and_in_sizes_of_the_logits():
     linear = a_row(shape="2048x512x32000", variant="linear", what="memory", logits=4.0 * size, linear=0.4 * size)
     assert tables.share(linear) == "10 % (0.4 : 4.0)"
     assert tables.share(a_row(what="memory", portable=size)) == "– (1.0 : –)"
+
+
+def test_torchs_own_layer_has_a_table_of_its_own():
+    size = 2048 * 32000 * 4
+    sides = {"logits": 3.0, "linear": 2.0, "torch": 4.0, "torch-chunked": 11.0}
+    memory = {name: amount * size for name, amount in sides.items()}
+    rows = [
+        a_row(shape="2048x512x32000", variant="linear", what=what, **(memory if what == "memory" else sides))
+        for what in ("forward", "forward+backward", "memory")
+    ]
+    rows[1].sides["torch-compiled"] = {"reason": "no compiler"}
+    ours, theirs = tables.summary(a_run(*rows))[-2:]
+    assert ours.lines == [("torch 2.13.0", "2048x512x32000", *["1.5x faster"] * 2, "67 % (2.0 : 3.0)")]
+    assert theirs.title == "linear_cross_entropy against what torch 2.13.0 has itself"
+    assert theirs.lines == [
+        ("its linear_cross_entropy", "2048x512x32000", *["2.0x faster"] * 2, "50 % (2.0 : 4.0)"),
+        ("the same in chunks", "2048x512x32000", *["5.5x faster"] * 2, "18 % (2.0 : 11.0)"),
+        ("linear and cross_entropy, compiled", "2048x512x32000", "–", "–", "– (2.0 : –)"),
+    ]
+    assert rows[1].notes == ["torch-compiled: no compiler"]
+    mindspore = a_row("mindspore", "2048x512x32000", "linear", "memory", logits=3.0, linear=1.0)
+    assert len(tables.summary(a_run(mindspore))) == 2
 
 
 GOALS = {  # once more, so that a slip in aims.py shows
@@ -186,6 +209,8 @@ def test_losses_that_are_not_the_same_are_told():
     assert row.notes == []
     row.sides["native"]["value"] = math.nan
     assert row.notes == ["the losses differ: nan and 2.3001"]
+    row.sides = {name: {"value": value} for name, value in (("logits", 2.3), ("linear", 2.3), ("torch", 2.4))}
+    assert row.notes == ["the losses differ: 2.3 and 2.3 and 2.4"]
 
 
 def test_a_run_can_be_written_read_and_shown_again(tmp_path, capsys):
