@@ -1,7 +1,7 @@
 """`make bench`: what the harness costs. One implementation at a time, the standard cases, nothing kept.
 
 For each: the start-up (interpreter, import, preparation), the time inside the framework's own calls, the whole, and the
-whole as a multiple of the first two. The aim is 1.5; machines are noisy, so read the ratio.
+whole as a multiple of the first two. The aim is `aims.HARNESS`; machines are noisy, so read the ratio.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from xent.conformance.report import console as terminals
 from xent.conformance.running import interpreters, supervisor
 from xent.errors import Unavailable
 
+from . import aims
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measures and prints; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.harness", description="What the harness costs.")
-    parser.add_argument("--only", metavar="IDS", help="implementations, e.g. torch,mint-jit (default: all)")
-    parser.add_argument("--python", metavar="NAME=INTERPRETER", action="append", default=[], help="as for xent run")
-    options = parser.parse_args(arguments)
+    options = parser().parse_args(arguments)
     names: Sequence[str] = options.only.split(",") if options.only else implementations.names()
     console = terminals.make(stderr=True)
     named = selection.overrides(options.python)
     cases = vectors.cases([])
     table = Table(title=f"{len(cases)} cases, one implementation at a time (seconds)", box=None, pad_edge=False)
-    for title in ("implementation", "cases", "start-up", "framework", "whole", "whole / (start-up + framework)"):
+    ratio = f"whole / (start-up + framework), aim {aims.HARNESS}"
+    for title in ("implementation", "cases", "start-up", "framework", "whole", ratio):
         table.add_column(title, justify="left" if title == "implementation" else "right")
     for name in names:
         try:
@@ -47,6 +47,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             table.add_row(name, "not run", "", "", "", error.reason)
     terminals.make().print(table)
     return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options."""
+    made = argparse.ArgumentParser(prog="python -m benchmarks.harness", description="What the harness costs.")
+    made.add_argument("--only", metavar="IDS", help="implementations, e.g. torch,mint-jit (default: all)")
+    made.add_argument("--python", metavar="NAME=INTERPRETER", action="append", default=[], help="as for xent run")
+    return made
 
 
 def _measure(name: str, module: str, found: interpreters.Interpreter, cases: Sequence[Case]) -> list[str]:

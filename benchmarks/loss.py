@@ -29,7 +29,7 @@ from .rows import Results
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measures, writes and prints; 0 unless the options or a file can't be read (2)."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     console = terminals.make(stderr=True)
     out = Path(options.out)
     try:
@@ -49,15 +49,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.loss", description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("--only", metavar="NAMES", help=f"frameworks, of {','.join(plan.FRAMEWORKS)} (default: all)")
-    parser.add_argument("--shapes", metavar="SHAPES", help="of the logits, e.g. 8x5,1024x1000; linear: linear's own")
-    parser.add_argument("--quick", action="store_true", help="small shapes, few repetitions: to see that it works")
-    parser.add_argument("--python", metavar="NAME=INTERPRETER", action="append", default=[], help="as for xent run")
-    parser.add_argument("--out", metavar="FOLDER", default="report/benchmarks", help="default: %(default)s")
-    parser.add_argument("--show", metavar="FILE", help="measure nothing: show this loss.json again")
-    return parser
+def parser() -> argparse.ArgumentParser:
+    """The options."""
+    made = argparse.ArgumentParser(prog="python -m benchmarks.loss", description=(__doc__ or "").split("\n\n")[0])
+    made.add_argument("--only", metavar="NAMES", help=f"frameworks, of {','.join(plan.FRAMEWORKS)} (default: all)")
+    made.add_argument("--shapes", metavar="SHAPES", help="of the logits, e.g. 8x5,1024x1000; linear: linear's own")
+    made.add_argument("--quick", action="store_true", help="small shapes, few repetitions: to see that it works")
+    made.add_argument("--python", metavar="NAME=INTERPRETER", action="append", default=[], help="as for xent run")
+    made.add_argument("--out", metavar="FOLDER", default="report/benchmarks", help="default: %(default)s")
+    made.add_argument("--show", metavar="FILE", help="measure nothing: show this loss.json again")
+    return made
 
 
 def _measure(options: argparse.Namespace, out: Path, console: Console) -> Results:

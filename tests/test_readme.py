@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import aims
-
 ROOT = Path(__file__).resolve().parent.parent
 PLACES = ("", "adapters", "conformance", "conformance/cases/standard")  # what a path is relative to
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -53,15 +51,3 @@ def test_the_files_that_a_document_names_are_there(name):
     }
     assert len(named) > 5
     assert [path for path in named if not any((ROOT / place / path).exists() for place in PLACES)] == []
-
-
-def test_the_goals_are_those_that_the_benchmark_checks():
-    text = (ROOT / "docs/benchmarks.md").read_text(encoding="utf-8")
-    rows = [
-        tuple(cell.strip() for cell in line.split("|")[1:-1]) for line in text.splitlines() if line.startswith("| ")
-    ]
-    goals = [
-        (aim.framework, aim.what, ", ".join(aim.shapes), ", ".join(aim.variants) or "all", aim.text)
-        for aim in aims.AIMS
-    ]
-    assert rows[1:] == goals
