@@ -57,7 +57,8 @@ class Adapter(Protocol):
         FORKS: whether the framework works in a fork of the process that imported it: a case that ends the process then
             costs milliseconds, not another import. Default: False.
         SCRIPT: a script that reproduces a case in the framework's own words, with ``{input}``, ``{target}`` and
-            ``{loss}`` in it; None (the default): the script calls the adapter.
+            ``{loss}`` in it; None (the default): the script calls the adapter. Its lines from the first ``{name}`` on
+            print one gradient more, of ``{tensor}``, and ``{again}`` is the loss that holds it by that name.
         TENSOR: how the framework writes a tensor, with ``{data}`` and ``{dtype}``; what SCRIPT's tensors are made by.
     """
 

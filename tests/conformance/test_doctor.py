@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from xent import adapters
 from xent.commands import selection
+from xent.conformance import implementations
 from xent.conformance.report import doctor as rendering
 from xent.conformance.running import doctor, plugins
 from xent.conformance.running.interpreters import requirements
@@ -179,7 +179,7 @@ def test_where_we_stand_may_be_gone(plug_in: str, tmp_path: Path, monkeypatch: p
             ADAPTER.format(name="toy", framework="toyworks") + "FRAMEWORK = '../x'",
             "its FRAMEWORK is '../x', not an imp",
         ),
-        ("def __getattr__(name): raise SystemExit(name)", "imported: NAME"),
+        ("def __getattr__(name): raise SystemExit(name)", "SystemExit: NAME"),
     ],
 )
 def test_a_plug_in_that_fails_in_any_way_costs_its_own_row(
@@ -219,8 +219,8 @@ def test_ctrl_c_ends_what_it_waits_for(plug_in: str, tmp_path: Path) -> None:
 
 
 def test_all_installed_adapters_by_default() -> None:
-    rows = doctor.examine(dict.fromkeys(adapters.names(), "/nowhere/python"))
-    assert [row.implementation for row in rows] == [*adapters.names(), doctor.ASCEND]
+    rows = doctor.examine(dict.fromkeys(implementations.names(), "/nowhere/python"))
+    assert [row.implementation for row in rows] == [*implementations.names(), doctor.ASCEND]
 
 
 def test_ascend_is_never_called_ready() -> None:
