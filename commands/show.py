@@ -9,6 +9,7 @@ from pathlib import Path
 
 from xent.conformance.evidence import columns
 from xent.conformance.evidence.columns import Column
+from xent.conformance.implementations import place
 from xent.conformance.judging.columns import judge_columns
 from xent.conformance.protocol.case import Case
 from xent.conformance.report import console, escape, sheet, sheet_text
@@ -49,7 +50,7 @@ def find(cases: Sequence[Case], wanted: str) -> Case:
 
 
 def choose(found: Sequence[Column], labels: Sequence[str] | None, folder: Path) -> list[Column]:
-    """The columns with these labels, all where labels is None; a framework's portable loss stands after its own.
+    """The columns with these labels, all where labels is None, in the order of reports.
 
     Raises:
         UnreadableInput: a label that no column of the folder has.
@@ -60,4 +61,4 @@ def choose(found: Sequence[Column], labels: Sequence[str] | None, folder: Path) 
             remedy = f"There is {', '.join(known)}."
             raise UnreadableInput("--only", None, f"no evidence of {label!r} in {folder}", remedy)
     chosen = [column for column in found if labels is None or column.label in labels]
-    return sorted(chosen, key=lambda column: column.label)  # "+" comes before "-" and "@"
+    return sorted(chosen, key=lambda column: (place(column.id), column.label))
