@@ -61,6 +61,10 @@ loss = {loss}(input, target)
 print(loss.tolist())
 loss.sum().backward()
 print(input.grad.tolist())
+{name} = {tensor}
+{name}.stop_gradient = False
+{again}(input.detach(), target).sum().backward()
+print({name}.grad.tolist())
 """
 RANKS = 9  # of a tensor
 _FLOATS = ("float32", "float64")
