@@ -1,8 +1,9 @@
 """torch.nn.functional.linear_cross_entropy (torch 2.13) in chunks: with the options that torch chooses by itself.
 
 Logits reach it as they reach linear_native.py. The chunked path takes class indices, no label smoothing, and input (N,
-H) or (H) with linear_weight (C, H); for anything else torch warns and goes the way of linear_native.py (documented).
-Its backward pass can run once, and has no gradient of its own (documented).
+H) or (H) with linear_weight (C, H); for anything else torch warns and goes the way of linear_native.py (documented),
+whose evidence that would be: such a case is none here, unless torch refuses it. The backward pass can run once, and has
+no gradient of its own (documented).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from xent import dtypes
 from xent.adapters import Capabilities, Entry, Evaluation
 from xent.adapters.framework import framework
 from xent.adapters.gradients import Asked
+from xent.errors import Unavailable
 from xent.spec import Arguments, CrossEntropySpec
 
 from . import linear_native
@@ -69,10 +71,14 @@ def evaluate(
     """torch's value, and the gradients of its sum that are asked for. Nothing is cast.
 
     Raises:
-        Unavailable: no product with an identity gives these logits.
-        UserWarning: torch's own, where it goes the other way: what that computes is no evidence of this one.
+        Unavailable: no product with an identity gives these logits, or torch did not take its chunked path for them.
     """
     expect_product(input)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("error", "linear_cross_entropy: ``options`` ignored", UserWarning)
-        return run(of_logits(to_native), spec, input, target, gradient)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        found = run(of_logits(to_native), spec, input, target, gradient)
+    for one in said:
+        if "``options`` ignored" in str(one.message):
+            raise Unavailable("linear_cross_entropy", "torch took its other path, not the chunked one")
+        warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+    return found

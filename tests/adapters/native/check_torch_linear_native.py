@@ -11,7 +11,7 @@ from adapter_checks import raised, run, same
 
 from xent.adapters.torch import linear_chunked, linear_native, native
 from xent.errors import Unavailable
-from xent.spec import CrossEntropySpec
+from xent.spec import Arguments, CrossEntropySpec
 
 ADAPTERS = linear_native, linear_chunked
 LABELS = np.array([0, 4, 2, 1, 3, 0])
@@ -77,6 +77,19 @@ def the_chunked_path_is_what_runs():
     finally:
         module._linear_cross_entropy_batch_chunked = chunked
     assert called[0][8] < len(LABELS), called[0][8]  # batch_chunk_size: more than one chunk
+    for target, shape, arguments in (
+        (LABELS, (6, 5), {"label_smoothing": 0.1}),
+        (np.full((6, 5), 0.2, np.float32), (6, 5), {}),
+        (np.zeros((6, 2), np.int64), (6, 5, 2), {}),
+    ):
+        arguments = Arguments(**arguments)
+        input = np.zeros(shape, np.float32)
+        assert linear_native.evaluate(arguments, input, target, gradient=False).value > 1
+        error = raised(linear_chunked.evaluate, arguments, input, target, gradient=False)
+        assert isinstance(error, Unavailable), repr(error)
+        assert "other path" in str(error), error
+    error = raised(linear_chunked.evaluate, Arguments(label_smoothing=1.1), input[..., 0], LABELS, gradient=False)
+    assert not isinstance(error, Unavailable), repr(error)  # torch's own refusal
 
 
 def what_no_product_gives_is_no_evidence():
