@@ -132,7 +132,7 @@ try:
     reference.value(CrossEntropySpec(reduction="none"), logits, np.zeros(2000, dtype=np.int64))
 except ImportError as error:
     assert isinstance(error, errors.MissingPackage)
-    print(pickle.loads(pickle.dumps(error)))
+    print(pickle.loads(pickle.dumps(error)))  # our own object: processes hand theirs on this way
 """
 SAID = (
     "A result that long double can't round for sure needs mpmath, which isn't installed here. Run: pip install mpmath\n"

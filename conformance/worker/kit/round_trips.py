@@ -224,6 +224,7 @@ def evaluated(adapter: ModuleType, text: Any) -> Any:
             found[root] = importlib.import_module(root)
     shown = text if isinstance(text, str) else "a part of what source gave"
     with step(f"evaluating {shown}"):
+        # Also the adapter's own words, in its own process: that they evaluate is what is checked.
         return eval(compile(ast.fix_missing_locations(tree), "source", "eval"), {**names, **found})
 
 

@@ -42,6 +42,7 @@ def source_names_the_axis_and_the_kind_of_target():
     same(source(CrossEntropySpec(ignore_index=255), "indices"), "paddle.nn.CrossEntropyLoss(ignore_index=255, axis=1)")
     for kind, soft in (("indices", False), ("probabilities", True)):
         for spec in (CrossEntropySpec(), CrossEntropySpec(W, 3, "sum", 0.1)):
+            # Our own text: that it evaluates is the claim.
             for loss in (eval(source(spec, kind), {"paddle": paddle}), kit.adapter.to_native(spec, kind)):
                 same((kit.adapter.from_native(loss), loss.soft_label, loss.axis), (spec, soft, 1))
     bad = source(Arguments(np.array([np.nan, np.inf], np.float32), True, "avg", float("nan")))

@@ -41,6 +41,7 @@ def the_implementation_maps_specs_both_ways():
         loss = ported.to_native(spec)
         assert isinstance(loss, CrossEntropyLoss)
         same(ported.from_native(loss), spec)
+        # Our own text: that it evaluates is the claim.
         same(ported.from_native(eval(ported.source(spec), {"paddle": paddle, "xent": __import__("xent")})), spec)
     weight = tensor(W)
     same(ported.from_call(weight, 3, "sum", 0.5), ported.from_native(CrossEntropyLoss(weight, 3, "sum", 0.5)))
