@@ -36,8 +36,9 @@ if TYPE_CHECKING:
     from .portable import CrossEntropyLoss, LinearCrossEntropyLoss, cross_entropy, linear_cross_entropy
 
 __all__ = [
-    "FRAMEWORK", "NAME", "TENSOR", "CrossEntropyLoss", "LinearCrossEntropyLoss", "capabilities", "cross_entropy", "device",
-    "evaluate", "from_call", "from_native", "linear_cross_entropy", "prepare", "source", "to_native", "version",
+    "FRAMEWORK", "NAME", "TENSOR", "CrossEntropyLoss", "LinearCrossEntropyLoss", "capabilities", "cross_entropy",
+    "device", "evaluate", "from_call", "from_native", "linear_cross_entropy", "prepare", "source", "to_native",
+    "version",
 ]  # fmt: skip
 
 NAME = "mint"
