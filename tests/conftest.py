@@ -14,6 +14,23 @@ from interpreters import Environment, python_38
 ROOT = Path(__file__).resolve().parent.parent
 NATIVE = ROOT / "tests" / "adapters" / "native"
 OLD_NUMPY = "numpy==1.19.5"
+# As many threads as ever, but one that waits gives its core to the other tests instead of spinning.
+THREADS = {name: {"OMP_WAIT_POLICY": "PASSIVE"} for name in ("torch", "mindspore", "paddle")}
+
+# The processes that tests start by the hundred find the bytecode of those before them.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# Whose tests are long; they begin in this order, before all others, so that no core is idle at the end.
+LONGEST = (
+    "test_loss_bench", "test_mindspore_portable", "test_torch_portable", "test_portable_properties", "test_plugin",
+    "test_kit_guide", "test_gradients", "test_oneflow_portable", "test_linear_in_the_harness", "test_port", "test_mint",
+    "test_native_adapters", "test_linear", "test_refusals", "test_install", "test_kit_built_in", "test_mending",
+    "test_environment_making", "test_results", "test_doctor", "test_plugins",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -94,9 +111,11 @@ def native_checks(framework_python: Callable[[str], str]) -> Callable[..., dict[
         from xent.conformance.running.launch import launched
 
         with launched("xent") as environment:
+            del environment["PYTHONDONTWRITEBYTECODE"]  # what only these scripts import is compiled once, too
             done = subprocess.run(
                 [framework_python(framework), str(NATIVE / script), *arguments],
-                capture_output=True, text=True, timeout=timeout, env=environment, check=False,
+                capture_output=True, text=True, timeout=timeout, env={**THREADS.get(framework, {}), **environment},
+                check=False,
             )  # fmt: skip
         checks = {}
         for line in done.stdout.splitlines():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -66,3 +67,10 @@ def test_the_wheel_holds_one_package_with_its_data(wheel):
         for path in HOUSES[house].rglob("*"):
             if path.is_file() and "__pycache__" not in path.parts:
                 assert f"xent/{path.relative_to(ROOT)}" in names, f"{path.relative_to(ROOT)} is not in the wheel"
+
+
+@pytest.mark.xdist_group("one worker")
+def test_tests_of_one_group_go_to_one_worker(request):
+    """pytest-xdist names a test's group at the end of its id; where it can't, each worker makes what a group shares."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        assert request.node.nodeid.endswith("@one worker")

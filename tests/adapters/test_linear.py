@@ -31,6 +31,7 @@ def torchs_own(framework_python, native_folder, tmp_path_factory):
     return folder
 
 
+@pytest.mark.xdist_group("linear")
 @pytest.mark.parametrize("name", ["torch", "mindspore", "mint", "oneflow"])
 def test_names_states_and_steps_are_torchs(name, native_checks, torchs_own):
     found = native_checks("mindspore" if name == "mint" else name, "check_linear.py", name, str(torchs_own))
@@ -39,6 +40,7 @@ def test_names_states_and_steps_are_torchs(name, native_checks, torchs_own):
     assert len(found) == 9, sorted(found)
 
 
+@pytest.mark.xdist_group("linear")
 @pytest.mark.parametrize("name", PECULIAR)
 def test_what_is_peculiar_to_a_framework(name, native_checks, torchs_own):
     found = native_checks(name, f"check_{name}_linear.py", name, str(torchs_own))

@@ -19,7 +19,6 @@ from xent.conformance.running import supervisor
 HERE = Path(__file__).resolve().parent
 
 
-@pytest.mark.xdist_group("portable")
 @pytest.mark.parametrize("framework", ["torch", "mindspore", "oneflow"])
 def test_no_standard_case_deviates(framework, framework_python, tmp_path):
     name = f"linear_plugins.{framework}_layer"
@@ -63,7 +62,7 @@ def verdicts(framework_python, tmp_path_factory):
     return found
 
 
-@pytest.mark.xdist_group("portable")
+@pytest.mark.xdist_group("verdicts of linear losses")
 def test_torchs_own_layer_is_judged_as_torchs_own_loss(verdicts):
     """linear and cross_entropy one after the other: every verdict is that of torch.nn.CrossEntropyLoss."""
     found = verdicts["torch-linear"]
@@ -78,7 +77,7 @@ def test_torchs_own_layer_is_judged_as_torchs_own_loss(verdicts):
     assert 0 < counts["no evidence"] < 30, counts
 
 
-@pytest.mark.xdist_group("portable")
+@pytest.mark.xdist_group("verdicts of linear losses")
 def test_torchs_chunks_say_what_they_do_not_take(verdicts):
     found = verdicts["torch-linear-chunked"]
     counts = Counter(one.verdict for one in found.values())

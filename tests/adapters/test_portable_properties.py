@@ -132,7 +132,7 @@ def drawn() -> list[tuple[Case, Answers]]:
         return [(case, answers(case)) for case in kept]
 
 
-@pytest.mark.xdist_group("portable")
+@pytest.mark.xdist_group("drawn")
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_no_drawn_case_deviates(framework, drawn, framework_python, tmp_path: Path):
     adapter = adapters.load(f"{framework}+xent")
@@ -159,6 +159,7 @@ def _told(case: Case) -> str:
     return f"input {dtypes.name(case.input)}{case.input.shape}, target {kind}, weight {weight}, {arguments[1:]}"
 
 
+@pytest.mark.xdist_group("drawn")
 def test_the_drawn_cases_are_of_every_kind(drawn):
     seen = Counter()
     for case, right in drawn:

@@ -105,6 +105,7 @@ def torch_records(
     return {record["case"]: record for record in map(json.loads, (folder / "out.jsonl").read_text().splitlines())}
 
 
+@pytest.mark.xdist_group("bounds of torch")
 @pytest.mark.parametrize("name", REGIMES)
 def test_torch_is_within_the_bound(
     name: str, torch_records: Dict[str, Dict[str, Any]], record_property: Callable[[str, object], None]

@@ -207,6 +207,15 @@ def start(toy: Path, **environment: str) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
+def test_the_first_import_leaves_its_bytecode(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch compiles for 2 s at each start without; and where the user wants none in her own folders, it's ours."""
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(toy / "elsewhere"))
+    found = interpreters.resolve("toy", "toy", {}, quiet).environment
+    assert found is not None
+    assert list(found.rglob("site-packages/toy/__pycache__/*.pyc"))
+
+
 class TestOthersAtIt:
     def test_two_processes_make_it_once(self, toy: Path) -> None:
         both = [start(toy, TOY_SLEEP="1"), start(toy, TOY_SLEEP="1")]

@@ -14,6 +14,8 @@ from command import xent
 from xent.conformance.kit.checks import GUIDE
 from xent.conformance.running.interpreters import requirements
 
+pytestmark = pytest.mark.xdist_group("kit guide")
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / GUIDE).read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", PAGE, flags=re.S | re.M)

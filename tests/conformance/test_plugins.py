@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -209,7 +210,8 @@ def test_the_tool_itself_imports_no_plugin(tmp_path):
 def test_doctor_looks_at_plugins_too(tmp_path):
     plugin(tmp_path, "fine")
     plugin(tmp_path, "broken", "sys.exit(0)")
-    done = xent("doctor", "--adapter", "fine", "--adapter", "broken", "--json", cwd=tmp_path)
+    none_made = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}  # no framework is there to be started
+    done = xent("doctor", "--adapter", "fine", "--adapter", "broken", "--json", cwd=tmp_path, env=none_made)
     assert done.returncode == 0, done.stderr
     rows = {row["implementation"]: row for row in json.loads(done.stdout)}
     assert (rows["fine"]["state"], rows["broken"]["state"]) == ("ready", "no")

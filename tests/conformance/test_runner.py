@@ -151,12 +151,14 @@ def _behaviours():
     return [name.strip() for name in listed.replace("\n", " ").split(",") if name.strip()]
 
 
+@pytest.mark.xdist_group("misbehaviour")
 def test_the_case_after_each_misbehaviour_is_recorded_as_if_nothing_had_been(misbehaviour):
     names, _, ordinary = misbehaviour
     assert [record.outcome for record in ordinary] == ["value"] * len(names)
     assert [number_of(record) for record in ordinary] == list(range(len(names)))
 
 
+@pytest.mark.xdist_group("misbehaviour")
 def test_each_misbehaviour_is_recorded_for_what_it_is(misbehaviour):
     names, found, _ = misbehaviour
     assert set(OUTCOMES) < set(names)
@@ -176,6 +178,7 @@ def test_each_misbehaviour_is_recorded_for_what_it_is(misbehaviour):
             assert message in record.error.message, (name, record)
 
 
+@pytest.mark.xdist_group("misbehaviour")
 def test_a_long_coloured_message_keeps_its_start_its_end_and_the_phase(misbehaviour):
     names, found, _ = misbehaviour
     error = found[names.index("coloured_text")].error

@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 import json
 import random
-import resource
 import signal
 import struct
 import sys
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from peak import peak_kib
 
 from xent.conformance.cases import vectors
 from xent.conformance.evidence import columns, record_json, records, results
@@ -242,7 +242,7 @@ def main(reader: str, count: int, seed: int) -> int:
                 print(f"input {number} of seed {seed}: {path.read_bytes()[:3000]!r}", file=sys.stderr)
                 raise
             signal.alarm(0)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    peak = peak_kib() // 1024
     print(json.dumps({"taken": taken, "refused": refused, "peak_mb": peak, "longest_message": longest}))
     return 0
 
