@@ -1,5 +1,8 @@
 """The portable loss as MindSpore's compiler reads it: under ``mindspore.jit`` and in GRAPH_MODE.
 
+On a CPU the kernels of graph.py compute it, and the composition (composition.py) what their guards find; on Ascend, and
+where shapes aren't known, the composition alone.
+
 Nothing can be raised there for a VALUE. Shapes, where they are known, and dtypes are checked while the graph is made; a
 class index outside [0, C) that is not ignore_index makes its row nan (composition.py).
 
@@ -14,7 +17,7 @@ from typing import Any, Optional, Tuple
 from xent.adapters.portable import checks
 
 from ..framework import framework
-from . import composition
+from . import composition, guarded
 
 mindspore = framework("mindspore")
 mint = mindspore.mint
@@ -47,15 +50,8 @@ class Differentiable(Cell):  # type: ignore[misc]  # MindSpore has no types
         zeros = mindspore.ops.zeros_like
         if _are_none(input.shape):
             return zeros(input), zeros(target), None, zeros(value), 0, "", 0.0
-        found = _computed(input, target, weight, ignore_index, reduction, label_smoothing)
-        slope, target_slope = found[1], found[2]
-        scale = dout.to(slope.dtype)
-        if dout.ndim > 0:
-            scale = mint.unsqueeze(scale, 1)
-        input_slope = (slope * scale).to(input.dtype)
-        if target_slope is None:
-            return input_slope, zeros(target), None, zeros(value), 0, "", 0.0
-        return input_slope, (target_slope * scale).to(target.dtype), None, zeros(value), 0, "", 0.0
+        slope, target_slope = guarded.slopes(input, target, weight, ignore_index, reduction, label_smoothing, dout)
+        return slope, target_slope, None, zeros(value), 0, "", 0.0
 
 
 _differentiable = Differentiable()
@@ -80,15 +76,6 @@ def _refuse_kind(argument: str, value: Any) -> None:
     raise checks.kind_error(argument, value, "mindspore.Tensor", "mindspore.Tensor")
 
 
-def _wide() -> Any:
-    """float64, which the kernels for Ascend do not know: float32 there."""
-    return mindspore.float64 if mindspore.get_context("device_target") == "CPU" else mindspore.float32
-
-
-def _are_floating(dtype: Any) -> bool:
-    return str(dtype).startswith(("Float", "BFloat"))
-
-
 def _has_no_places(shape: Tuple[int, ...]) -> bool:
     return len(shape) > 1 and 0 in shape
 
@@ -100,8 +87,6 @@ def _is_none(value: Any) -> bool:
 # The compiler runs these while it makes the graph, and puts what they return into it.
 _check = mindspore.ops.constexpr(check=False)(_checked)
 _refuse = mindspore.ops.constexpr(check=False)(_refuse_kind)
-_dtype_of_computation = mindspore.ops.constexpr(check=False)(_wide)
-floating = mindspore.ops.constexpr(check=False)(_are_floating)
 _are_none = mindspore.ops.constexpr(check=False)(_has_no_places)
 _met_as_none = mindspore.ops.constexpr(check=False)(_is_none)
 
@@ -139,35 +124,11 @@ def cross_entropy(
     if _are_none(input.shape):
         value = _of_nothing(input, reduction)
     else:
-        value = _computed(cut(input), cut(target), scales, ignore_index, reduction, label_smoothing)[0]
+        value = guarded.value(cut(input), cut(target), scales, ignore_index, reduction, label_smoothing)
         if reduction == "none":
             value = value.reshape(input.shape[:1] + input.shape[2:]) if input.ndim > 1 else value.reshape(())
         value = value.to(input.dtype)
     return _differentiable(input, target, scales, value, ignore_index, reduction, label_smoothing)
-
-
-def _computed(input: Any, target: Any, weight: Any, ignore_index: int, reduction: str, label_smoothing: float) -> Any:
-    """`composition.composed` of tensors as they come."""
-    wide = _dtype_of_computation()
-    scales = None
-    if weight is not None:
-        scales = weight.to(wide)
-    if floating(target.dtype):
-        labels = target.to(wide)
-        classes = None
-    else:
-        labels = target.to(mindspore.int64)
-        classes = mindspore.ops.arange(input.shape[min(input.ndim - 1, 1)])
-    return composition.composed(
-        input.to(wide),
-        labels,
-        scales,
-        ignore_index,
-        reduction,
-        number(1.0 - label_smoothing, wide),
-        number(label_smoothing / input.shape[min(input.ndim - 1, 1)], wide),
-        classes,
-    )
 
 
 def _of_nothing(input: Any, reduction: str) -> Any:

@@ -12,7 +12,7 @@ from xent.adapters.portable import checks
 from xent.adapters.portable.linear import renamed
 
 from ..framework import framework
-from . import compiled, composition, eager, tensors
+from . import compiled, composition, eager, guarded, tensors
 from .portable import check_weight, dtype_name, expect_tensor, form_of
 
 mindspore = framework("mindspore")
@@ -119,7 +119,7 @@ def _check_shapes(input: Any, linear_weight: Any, linear_bias: Any, target: Any)
 def _all_logits(input: Any, linear_weight: Any, linear_bias: Any) -> Any:
     """Those of rows (R, H), by operators with gradients, in the dtype of computation where all are floating."""
     wide = mindspore.float64 if input.dtype == mindspore.float64 else mindspore.float32
-    if compiled.floating(input.dtype) and compiled.floating(linear_weight.dtype):
+    if guarded.floating(input.dtype) and guarded.floating(linear_weight.dtype):
         input, linear_weight = input.to(wide), linear_weight.to(wide)
     logits = mint.matmul(input, mint.permute(linear_weight, (1, 0)))
     if linear_bias is not None:

@@ -17,7 +17,7 @@ from . import composed, pages
 from .problem import Problem, Tensor, divisor, torch, with_classes
 
 _CHUNK = 1 << 22  # elements: 16 MiB of float32; smaller ones wait for the other threads more often than they gain
-_SOFTMAX_CLASSES = 64  # classes from which on torch's softmax kernels beat their parts
+SOFTMAX_CLASSES = 64  # classes from which on torch's softmax kernels beat their parts
 _SURE = 69.0  # losses above it belong to probabilities that have lost digits to underflow
 
 
@@ -43,7 +43,7 @@ def run(x: Tensor, problem: Problem, reduction: str, gradient: bool) -> Outcome:
     dtype = torch.float64 if x.dtype is torch.float64 else torch.float32
     places = x.shape[:1] + x.shape[2:]
     plan = Plan.of(problem, places, reduction, dtype)
-    if plan.compute is _picked and x.dim() == 2 and problem.classes >= _SOFTMAX_CLASSES:
+    if plan.compute is _picked and x.dim() == 2 and problem.classes >= SOFTMAX_CLASSES:
         plan = plan._replace(compute=_direct)
     slope = pages.empty_like(x, dtype) if gradient else None
     scratch, products = torch.empty(0, dtype=dtype), torch.empty(0, dtype=dtype)
@@ -215,7 +215,7 @@ def _picked(x: Tensor, out: Tensor, part: Problem, factor: Any, _: Tensor) -> Te
 
 def _smoothed(x: Tensor, out: Tensor, part: Problem, factor: Any, products: Tensor) -> Tensor:
     """W log s - sum a d for labels with smoothing; out: factor (p W - a)."""
-    normal = x.dim() == 2 and x.shape[1] >= _SOFTMAX_CLASSES and out is not x  # whether out holds log p rather than d
+    normal = x.dim() == 2 and x.shape[1] >= SOFTMAX_CLASSES and out is not x  # whether out holds log p rather than d
     if normal:
         torch.log_softmax(x, 1, out=out)
     else:

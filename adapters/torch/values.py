@@ -71,7 +71,7 @@ def check_weight(weight: Tensor) -> float:
     if weight.numel() <= FEW:
         numbers = weight.tolist()
         low, high = min(numbers), max(numbers)
-        finite = all(map(math.isfinite, numbers))
+        finite = math.isfinite(sum(numbers)) or all(map(math.isfinite, numbers))
     else:
         low, high = (number.item() for number in weight.detach().aminmax())
         finite = math.isfinite(low) and math.isfinite(high)  # a nan comes out as nan

@@ -14,7 +14,7 @@ from xent.errors import SpecTypeError, SpecValueError
 from xent.spec import CrossEntropySpec
 
 SCRIPTS = {
-    "check_torch_portable.py": 16,
+    "check_torch_portable.py": 17,
     "check_torch_portable_native.py": 19,
     "check_torch_portable_closed.py": 9,
     "check_torch_distributed.py": 26,

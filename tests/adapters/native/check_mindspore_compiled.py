@@ -20,10 +20,12 @@ from mindspore_portable import (
     weights,
 )
 
+from xent import dtypes, reference
 from xent.adapters.mindspore import (
     CrossEntropyLoss,
     cross_entropy,
 )
+from xent.spec import CrossEntropySpec
 
 
 def compiled_it_is_the_same():
@@ -45,6 +47,57 @@ def compiled_shapes_of_every_rank():
         (_, slope), (_, compiled_slope) = both_ways(loss, input, target)
         close(compiled_slope, slope)
         assert slope.shape == shape
+
+
+def compiled_kernels_and_their_guards():
+    """Each layout and dtype of the kernels, ordinary and hostile, against the oracle; one graph for all of a kind."""
+    for shape, weighted, reduction, smoothing in (
+        ((40, 30), True, "none", 0.1),
+        ((3, 30, 5), False, "mean", 0.0),
+        ((30, 900), True, "mean", 0.0),
+        ((2, 300, 5, 4), True, "mean", 0.1),
+        ((2, 300, 1, 3, 2, 1), False, "sum", 0.0),
+    ):
+        weight = weights(shape[1]) if weighted else None
+        spec = CrossEntropySpec(weight.asnumpy() if weighted else None, -100, reduction, smoothing)
+        loss = CrossEntropyLoss(weight, reduction=reduction, label_smoothing=smoothing)
+        of_input = mindspore.jit(mindspore.value_and_grad(summed(loss), 0))
+        of_both = mindspore.jit(mindspore.value_and_grad(summed(loss), (0, 1)))
+        for hostile in (None, -np.inf, np.nan, np.inf, 1e38, "wrong", "ignored"):
+            array = logits(*shape).asnumpy() + np.float32(RANDOM.choice([0.0, 40.0]))
+            if isinstance(hostile, float):
+                array[RANDOM.random_sample(shape) < 0.01] = hostile
+            labels = indices(shape[1], *shape[:1], *shape[2:]).asnumpy()
+            if hostile == "ignored":
+                labels[:] = -100
+            as_exact(of_input, spec, array, labels, hostile == "wrong")
+            if weighted:
+                as_exact(of_both, spec, array, probabilities(*shape).asnumpy())
+
+
+def as_exact(function, spec, array, target, wrong=False):
+    """Value and gradients are the oracle's; of a wrong class index, its row's are nan."""
+    with np.errstate(all="ignore"):
+        value = reference.value(spec, array, target).sum(dtype=np.float64).astype(np.float32)
+        slope = reference.gradient(spec, array, target)
+        of_target = reference.gradient_target(spec, array, target) if dtypes.is_float(target) else None
+    if wrong:
+        target = target.copy()
+        target.flat[2] = array.shape[1] + 3
+    got, slopes = function(Tensor(array), Tensor(target))
+    slopes = [one.asnumpy() for one in (slopes if isinstance(slopes, tuple) else (slopes,))]
+    if wrong:
+        assert np.isnan(got.asnumpy()), got
+        ignored = np.broadcast_to(np.expand_dims(target == -100, 1), array.shape)
+        assert np.isnan(slopes[0]).any(), slopes
+        assert (slopes[0][ignored] == 0).all(), slopes
+        return
+    np.testing.assert_allclose(got.asnumpy(), value, 2e-5, 1e-5)
+    np.testing.assert_allclose(slopes[0], slope, 1e-4, 1e-5)
+    if of_target is None:
+        assert (slopes[0][np.broadcast_to(np.expand_dims(target == -100, 1), array.shape)] == 0).all()
+    else:
+        np.testing.assert_allclose(slopes[1], of_target, 1e-4, 1e-4)
 
 
 def hostile_logits_compiled():
@@ -137,6 +190,7 @@ def compiled_gradients_of_gradients_raise():
 run(
     compiled_it_is_the_same,
     compiled_shapes_of_every_rank,
+    compiled_kernels_and_their_guards,
     hostile_logits_compiled,
     graph_mode,
     dynamic_batch_size,

@@ -58,6 +58,33 @@ def hostile_logits():
                         compare(spec, input, np.array(labels), f"{name} {dtype}", ways=ways)
 
 
+def both_sides_of_the_thresholds():
+    """Where torch's own loss comes first, and what it gives up on goes to the fused sweep; and where the sweep does."""
+    generator = np.random.RandomState(4)
+    ways = itertools.cycle([("none", 0.0, True), ("mean", 0.1, True), ("mean", 0.0, False), ("sum", 0.0, True)])
+    for shape in ((300, 100), (40, 30, 25), (1400, 200), (30000, 12), (20, 70, 15, 14)):
+        places = shape[:1] + shape[2:]
+        for hostile in (None, -INF, NAN, INF, 1e38, "ignored rows"):
+            input = (generator.standard_normal(shape) * 3).astype(np.float32)
+            target = generator.randint(0, shape[1], places)
+            target.reshape(-1)[::7] = -100
+            if hostile == "ignored rows":
+                input[np.broadcast_to(np.expand_dims(target == -100, 1), shape)] = NAN
+            elif hostile is not None:
+                input[generator.random_sample(shape) < 3e-5] = hostile
+            for reduction, smoothing, weighted in itertools.islice(ways, 3):
+                weight = generator.random_sample(shape[1]) + 0.1 if weighted else None
+                spec = spec_of(weight, reduction=reduction, label_smoothing=smoothing)
+                compare(spec, input, target, f"{shape} {hostile}", ways=("small",))
+        for wrong in (shape[1], -1, -101):
+            target.reshape(-1)[5] = wrong
+            for integers in (torch.int64, torch.int32, torch.int16):
+                for logits in (torch.zeros(shape), torch.zeros(shape, requires_grad=True)):
+                    error = raised(cross_entropy, logits, torch.from_numpy(target).to(integers))
+                    assert isinstance(error, SpecIndexError), repr(error)
+                    assert f"is {wrong}, outside" in str(error), error
+
+
 def zero_probabilities_on_closed_classes():
     input = dtypes.from_float64([[-INF, 0, 1], [0.5, -INF, -INF], [1, 2, 3]], "float32")
     target = dtypes.from_float64([[0, 0.5, 0.5], [1, 0, 0], [0.2, 0.3, 0.5]], "float32")
@@ -279,6 +306,7 @@ if __name__ == "__main__":
     run(
         every_reduction_weight_and_smoothing,
         hostile_logits,
+        both_sides_of_the_thresholds,
         zero_probabilities_on_closed_classes,
         float16_at_its_limits,
         nothing_selected,

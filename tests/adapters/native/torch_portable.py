@@ -13,7 +13,13 @@ from xent.adapters.torch import context, fused, portable, ported
 from xent.spec import CrossEntropySpec
 
 WAYS = ("small", "fused", "composed")
-SWITCHES = ((portable, "_SMALL"), (fused, "_CHUNK"), (fused, "_SOFTMAX_CLASSES"), (context, "plain"))
+SWITCHES = (
+    (portable, "_SMALL"),
+    (portable, "native_first"),
+    (fused, "_CHUNK"),
+    (fused, "SOFTMAX_CLASSES"),
+    (context, "plain"),
+)
 
 
 def not_plain(*tensors):
@@ -25,7 +31,8 @@ def way(name):
     """Every call goes that way, in chunks of a few rows; what it gives up on goes where it always goes."""
     kept = [getattr(module, switch) for module, switch in SWITCHES]
     if name == "fused":
-        portable._SMALL, fused._CHUNK, fused._SOFTMAX_CLASSES = 0, 48, 4
+        portable._SMALL, fused._CHUNK, fused.SOFTMAX_CLASSES = 0, 48, 4
+        portable.native_first = lambda *_: False
     elif name == "composed":
         context.plain = not_plain
     try:
