@@ -193,18 +193,25 @@ def is_far(spread: float, largest: float, count: int) -> bool:
 def native_first(input: Tensor, slope: bool, marked: bool) -> bool:
     """Whether torch's own loss is the fastest for these logits (measured, 2.13.0, two cores).
 
-    `fused` allocates and reads less but starts more operators, and has more of them that do something for each row:
-    it pays from 2^22 logits on, where there will be a gradient from 2^18, unless classes are few.
+    `fused` allocates and reads less, but starts more operators and has more that do something for each row: it pays
+    from 2^22 logits on, and where there will be a gradient from 2^18, unless there are few classes. Rows of fewer than
+    16 torch's softmax computes number by number.
 
     Args:
         slope: whether the gradient of input will be asked for.
         marked: whether the rows are weighted.
     """
-    count = input.numel()
-    classes = input.shape[input.dim() > 1] if input.dim() else 0
-    swept = slope and not (input.dim() == 2 and classes < fused.SOFTMAX_CLASSES)
-    limit = 1 << 18 if swept else 1 << 22
-    return bool(0 < count <= (1 << 26 if marked and classes < 8 else limit))
+    rows = input.dim() == 2
+    classes = input.shape[1] if input.dim() > 1 else input.numel()
+    if classes < 8 and marked:
+        limit = 1 << 19 if rows else 1 << 26
+    elif classes < 16 and rows:
+        limit = 1 << 15
+    elif slope and not (rows and classes < fused.SOFTMAX_CLASSES):
+        limit = 1 << 18
+    else:
+        limit = 1 << 22
+    return bool(0 < input.numel() <= limit)
 
 
 def _native(
