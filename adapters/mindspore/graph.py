@@ -49,7 +49,9 @@ def spread_out(x: Any, coefficients: Any) -> Any:
     gains = mint.sum(_multiply(counted, coefficients), 1, True).to(WIDE)
     least = -690.0 if x.dtype == WIDE else -3.4e38
     sound = mint.logical_and(mint.gt(mint.min(counted), least), mint.isfinite(mint.sum(gains)))
-    return probability, log_p, gains, sound
+    # A logit of nan or +inf, or nothing but -inf, shows in p even where every coefficient of the row is 0.
+    whole = mint.all(mint.gt(mint.sum(probability, 1, True), 0.5))
+    return probability, log_p, gains, mint.logical_and(sound, whole)
 
 
 def gradient_spread_out(probability: Any, coefficients: Any, factor: Any) -> Any:

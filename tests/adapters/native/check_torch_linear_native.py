@@ -27,9 +27,8 @@ def specs_go_to_torchs_function_and_come_back():
         ):
             loss = adapter.to_native(spec)
             same(adapter.from_native(loss), spec)
-            again = eval(
-                adapter.source(spec), {"functools": functools, "torch": torch}
-            )  # that it evaluates is the claim
+            # Our own text: that it evaluates is the claim.
+            again = eval(adapter.source(spec), {"functools": functools, "torch": torch})
             same(adapter.from_native(again), spec)
             same(type(again.keywords.get("options")), type(loss.keywords.get("options")))
         for other in (object(), None, functools.partial(print), torch.nn.CrossEntropyLoss(), functools.partial):

@@ -296,9 +296,8 @@ def source_and_from_native_are_inverse():
         same(ported.from_call(loss.weight, spec.ignore_index, spec.reduction, spec.label_smoothing), spec)
         import xent
 
-        again = eval(
-            ported.source(spec), {"torch": torch, "xent": xent}
-        )  # our own text: that it evaluates is the claim
+        # Our own text: that it evaluates is the claim.
+        again = eval(ported.source(spec), {"torch": torch, "xent": xent})
         same(ported.from_native(again), spec)
 
 
