@@ -99,7 +99,7 @@ def cross_entropy(
     recorded = torch.is_grad_enabled()
     slope = recorded and input.requires_grad
     if native_first(input, slope, weight is not None):
-        value = _native(input, target, weight, spec, form, slope, largest)
+        value = _native(input, target, weight, spec, form, slope, largest, validate)
         if value is not None:
             return value
     labels, some_ignored = labels_of(target, spec, form, validate, input.shape)
@@ -222,6 +222,7 @@ def _native(
     form: checks.Form,
     slope: bool,
     largest: float,
+    validate: bool,
 ) -> Optional[Tensor]:
     """torch's own loss; None where its answer may not be the specification's, and for gradients of weight.
 
@@ -231,12 +232,13 @@ def _native(
     Args:
         slope: whether the gradient of input will be asked for.
         largest: the largest magnitude of a weight.
+        validate: whether class indices of another dtype are looked at before they become int64.
     """
     if weight is not None and (weight.requires_grad or not largest * input.numel() < _HUGE):
         return None
     wide = input.float() if input.dtype in context.HALVES else input
     goal = target.to(wide.dtype if form.probabilities else torch.int64)
-    if goal is not target and not form.probabilities and target.numel() > 0:
+    if validate and goal is not target and not form.probabilities and target.numel() > 0:
         values.survey(target, goal, form.classes, spec.ignore_index, input.shape)  # what became another number
     if weight is not None:
         weight = weight.to(wide.dtype)
